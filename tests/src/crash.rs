@@ -92,8 +92,8 @@ fn crashed() -> StoreError {
 }
 
 impl<B: Backend> Backend for Crashing<B> {
-    fn run(&self) -> u64 {
-        self.inner.run()
+    fn incarnation(&self) -> u64 {
+        self.inner.incarnation()
     }
 
     fn is_transactional(&self) -> bool {

@@ -98,12 +98,12 @@ impl<B: Backend> Space<B> {
 
     /// Returns an item of partition `p` with nothing but a body.
     fn item(&self, sort: &str, body: &str) -> Item {
-        Item { key: self.key("p", sort), rev: 0, body: body.to_owned(), expires: None, trouble: None }
+        Item { key: self.key("p", sort), rev: 0, body: body.to_owned(), expires: None, attention: None }
     }
 
-    /// Returns an item as `item` does, with an entry in the trouble index.
+    /// Returns an item as `item` does, with an entry in the attention index.
     fn troubled(&self, sort: &str, partition: &str, place: &str) -> Item {
-        Item { trouble: Some(self.key(partition, place)), ..self.item(sort, "{}") }
+        Item { attention: Some(self.key(partition, place)), ..self.item(sort, "{}") }
     }
 
     async fn read(&self, sort: &str) -> Option<Item> {
@@ -153,18 +153,18 @@ impl<B: Backend> Space<B> {
         items.into_iter().map(|item| item.key.sort).collect()
     }
 
-    /// Checks the result of a query of the trouble index: items by their places in `p`, soon if not at once.
+    /// Checks the result of a query of the attention index: items by their places in `p`, soon if not at once.
     async fn check_trouble(&self, partition: &str, range: Range, order: Order, limit: usize, expected: &[&str]) {
         const TRIES: u32 = 50;
-        let partition = Partition::Trouble(self.partition(partition));
+        let partition = Partition::Attention(self.partition(partition));
         for tried in 1..=TRIES {
             let items = self.backend.query(&partition, &range, order, limit).await.expect("the store is there");
             let found: Vec<_> = items.iter().map(|item| item.key.sort.as_str()).collect();
             if found == expected {
                 for item in &items {
                     assert_eq!(item.key.partition, self.partition("p"));
-                    let trouble = item.trouble.as_ref().expect("an item of the index has its place in the index");
-                    assert_eq!(Partition::Trouble(trouble.partition.clone()), partition);
+                    let attention = item.attention.as_ref().expect("an item of the index has its place in the index");
+                    assert_eq!(Partition::Attention(attention.partition.clone()), partition);
                 }
                 return;
             }

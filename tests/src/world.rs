@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tracking_core::{answer::Answer, caller::Caller, delivery::DeliveryId, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
-    Accepted, Claiming, Clock, DeliveryFilter, Engine, IncomingRequest, Sent, Settings,
+    Accepted, Claiming, Clock, DeliveryFilter, Engine, IncomingRequest, SendResult, Settings,
     backend::{Received, StoreError},
     rules::{New, Refused},
     secrets::Vault,
@@ -80,7 +80,7 @@ pub enum Reply {
 
 impl Reply {
     /// Returns the result of the sending.
-    pub fn sent(self) -> Sent {
+    pub fn sent(self) -> SendResult {
         match self {
             Self::Says(status, word) => Ok(Answer::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
             Self::Body(status, body) => Ok(Answer::new(status, Vec::new(), body.as_bytes().to_vec())),

@@ -251,10 +251,10 @@ async fn send(work: Work, sender: Sender, sends: Sends, costly: Handle, stopped:
     };
     let work = move |batch: Vec<Received>| {
         let (engine, sender) = (Arc::clone(&engine), sender.clone());
-        let lined = engine.worker().line_up(batch);
+        let queued = engine.worker().queue_up(batch);
         async move {
             // The worker hands failed messages back.
-            for Unworked { received, delivery_id, failed } in engine.worker().work(lined, &sender, None).await {
+            for Unworked { received, delivery_id, failed } in engine.worker().work(queued, &sender, None).await {
                 let delivery_id = delivery_id.map(tracing::field::display);
                 let is_dead_lettered =
                     failed.is_for_good() && engine.worker().dead_letter(&received, &failed.to_string()).await.is_ok();

@@ -40,7 +40,7 @@ impl Aws {
 }
 
 impl Backend for Aws {
-    fn run(&self) -> u64 {
+    fn incarnation(&self) -> u64 {
         // Processes share the store, and none knows that another has ended.
         0
     }

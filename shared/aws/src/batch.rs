@@ -126,9 +126,9 @@ fn read(stack: &Stack, message: SqsMessage) -> Option<(Received, u32, Option<Tim
     let number = |name: &str| message.attributes.get(name).and_then(|text| text.parse::<i64>().ok());
     let receives = number("ApproximateReceiveCount").and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
     let sent = number("SentTimestamp").and_then(|millisecond| Timestamp::from_millisecond(millisecond).ok());
-    // The token differs for every hand-out; repeats of one invocation have the same.
+    // The receive id differs for every hand-out; repeats of one invocation have the same.
     let id = message.message_id?;
-    let token = hash::text(&["token", &id, &receives.to_string()], 24);
+    let receive_id = hash::text(&["token", &id, &receives.to_string()], 24);
     let receipt = Receipt { lane, handle: message.receipt_handle? };
-    Some((Received { receipt, id, redelivered: receives > 1, token, body: message.body? }, receives, sent))
+    Some((Received { receipt, id, redelivered: receives > 1, receive_id, body: message.body? }, receives, sent))
 }

@@ -51,7 +51,7 @@ async fn make(kms: &Client, table: &Table, id: &str, place: Key) -> Result<Vec<u
     let made = request.encryption_context(PURPOSE.0, PURPOSE.1).send().await.map_err(|error| unavailable(&error))?;
     let wrapped = made.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
     let body = json!({"v": 1, "d": {"wrapped": BASE64_STANDARD.encode(&wrapped)}}).to_string();
-    let item = Item { key: place.clone(), rev: 0, body, expires: None, trouble: None };
+    let item = Item { key: place.clone(), rev: 0, body, expires: None, attention: None };
     match table.swap(Swap { key: place, expect: None, new: Some(item) }).await {
         Swapped::Done => Ok(wrapped),
         Swapped::Conflict(Some(stored)) => read(&stored),

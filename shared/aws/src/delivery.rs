@@ -40,15 +40,15 @@ impl Stack {
             self.aws().queues.look_for_room(begun).await;
         }
         let mut failed: HashMap<Receipt, String> = HashMap::new();
-        let mut lined = self.engine.worker().line_up(messages);
-        for (message, reason) in lined.take_unreadable() {
+        let mut queued = self.engine.worker().queue_up(messages);
+        for (message, reason) in queued.take_unreadable() {
             match self.dead_letter(&message, &reason).await {
                 Ok(()) => metrics.count("SetAside", 1),
                 Err(error) => failed.extend([(message.receipt, error.to_string())]),
             }
         }
         let left = until.duration_since(self.clock.now()).max(SignedDuration::ZERO).unsigned_abs();
-        if let Ok(unworked) = tokio::time::timeout(left, self.engine.worker().work(lined, sender, Some(until))).await {
+        if let Ok(unworked) = tokio::time::timeout(left, self.engine.worker().work(queued, sender, Some(until))).await {
             for Unworked { received, failed: why, .. } in unworked {
                 let reason = why.to_string();
                 if why.is_for_good() && self.dead_letter(&received, &reason).await.is_ok() {

@@ -6,7 +6,7 @@
 //! | `rev` | N | the revision |
 //! | `w` | S | names the swap that wrote it, so that a swap whose answer was lost recognizes its own write |
 //! | `expires` | N | unix seconds: the table's TTL attribute |
-//! | `tpk`, `tsk` | S | its place in the sparse index `trouble` |
+//! | `tpk`, `tsk` | S | its place in the attention index, `trouble` |
 //! | `body` | S | the body, if it is short |
 //! | `z` | B | a longer body, compressed: the number of the dictionary, and zstd's output |
 //!
@@ -27,8 +27,8 @@ pub(crate) const PARTITION: &str = "pk";
 pub(crate) const SORT: &str = "sk";
 pub(crate) const REV: &str = "rev";
 pub(crate) const WRITE: &str = "w";
-pub(crate) const TROUBLE_PARTITION: &str = "tpk";
-pub(crate) const TROUBLE_SORT: &str = "tsk";
+pub(crate) const ATTENTION_PARTITION: &str = "tpk";
+pub(crate) const ATTENTION_SORT: &str = "tsk";
 const EXPIRES: &str = "expires";
 const BODY: &str = "body";
 const COMPRESSED: &str = "z";
@@ -62,9 +62,9 @@ pub(crate) fn attributes(item: &Item, rev: u64) -> Attributes {
         let begun = i64::from(expires.subsec_nanosecond() > 0);
         add(EXPIRES, number(expires.as_second() + begun));
     }
-    if let Some(trouble) = &item.trouble {
-        add(TROUBLE_PARTITION, text(&trouble.partition));
-        add(TROUBLE_SORT, text(&trouble.sort));
+    if let Some(attention) = &item.attention {
+        add(ATTENTION_PARTITION, text(&attention.partition));
+        add(ATTENTION_SORT, text(&attention.sort));
     }
     attributes
 }
@@ -87,7 +87,7 @@ pub(crate) fn item(attributes: &Attributes) -> Result<Item, StoreError> {
         rev: number(REV).transpose().map_err(|_| unreadable(REV))?.unwrap_or(0),
         body,
         expires: expires.flatten(),
-        trouble: key(TROUBLE_PARTITION, TROUBLE_SORT),
+        attention: key(ATTENTION_PARTITION, ATTENTION_SORT),
     })
 }
 

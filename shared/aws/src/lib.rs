@@ -5,8 +5,8 @@
 //! - Types of our own keep AWS's limits.
 //!
 //! The items of the table follow the engine's one key design, which is described in `tracking_engine`'s module `keys`; partition and place
-//! are the attributes `pk` and `sk`. The sparse index `trouble` has `tpk` and `tsk`, keys alone, and only for items that a person might
-//! look for: a postback that succeeds at once is never in it.
+//! are the attributes `pk` and `sk`. The attention index, `trouble`, has `tpk` and `tsk`, keys alone, and only for items that a person
+//! might look for: a postback that succeeds at once is never in it.
 
 mod backend;
 mod batch;

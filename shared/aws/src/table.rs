@@ -143,7 +143,7 @@ impl Table {
         }
         let (name, index, hash, sort) = match partition {
             Partition::Table(name) => (name, None, items::PARTITION, items::SORT),
-            Partition::Trouble(name) => (name, Some("trouble"), items::TROUBLE_PARTITION, items::TROUBLE_SORT),
+            Partition::Attention(name) => (name, Some("trouble"), items::ATTENTION_PARTITION, items::ATTENTION_SORT),
         };
         let bounds = bounds(from, before);
         let mut found = Vec::new();
@@ -173,7 +173,7 @@ impl Table {
             let answer = request.send().await.map_err(|error| unavailable(&error))?;
             for item in answer.items() {
                 let item = items::item(item)?;
-                let place = if index.is_some() { item.trouble.as_ref().map_or("", |key| &key.sort) } else { &item.key.sort };
+                let place = if index.is_some() { item.attention.as_ref().map_or("", |key| &key.sort) } else { &item.key.sort };
                 if before.is_none_or(|before| place < before) {
                     found.push(item);
                 }

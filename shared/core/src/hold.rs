@@ -71,7 +71,7 @@ pub enum Kind {
 
 /// A postback that a hold owes now. The caller judges the rule's conditions on `event` (F3).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
+pub struct DuePostback {
     /// The subject of the postback.
     pub subject: Subject,
     /// The event with the newest state.
@@ -103,14 +103,14 @@ impl Hold {
     /// Adds a change: a newer or equal version replaces the state, an older one only adds subjects (updates commute).
     /// `fired` are the change's events that fire the trigger. Returns the postbacks that are due at once for subjects with a final postback
     /// (F4): corrections with a settled state, and changes that are recorded as skipped.
-    pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: Final, now: Timestamp) -> Vec<Due> {
+    pub fn absorb(&mut self, change: &Change, fired: &[Event], delay: Final, now: Timestamp) -> Vec<DuePostback> {
         let version = change.conversion.version;
         let is_late = version < self.newest.conversion.version;
         if !is_late {
             self.newest = change.clone();
             self.settled_at = if change.is_settled() { self.settled_at.or(Some(now)) } else { None };
         }
-        let mut too_late: BTreeMap<Subject, Due> = BTreeMap::new();
+        let mut too_late: BTreeMap<Subject, DuePostback> = BTreeMap::new();
         for event in fired {
             let subject = event.subject();
             let order = event.order();
@@ -127,7 +127,7 @@ impl Hold {
                 && version > at
                 && !delay.corrections
             {
-                let due = Due {
+                let due = DuePostback {
                     subject: subject.clone(),
                     event: event.clone(),
                     transactions: change.transactions.clone(),
@@ -146,14 +146,14 @@ impl Hold {
         if self.held_since.is_none() && self.holds_any() && self.has_substance {
             self.held_since = Some(now);
         }
-        let mut owed: Vec<Due> = too_late.into_values().collect();
+        let mut owed: Vec<DuePostback> = too_late.into_values().collect();
         owed.extend(self.changes_owed(delay));
         owed
     }
 
     /// Changes that fired after their subject's final postback and are settled now (F4): corrections, or the first postback if the final
     /// one was skipped.
-    fn changes_owed(&self, delay: Final) -> Vec<Due> {
+    fn changes_owed(&self, delay: Final) -> Vec<DuePostback> {
         if self.settled_at.is_none() {
             return Vec::new();
         }
@@ -168,7 +168,7 @@ impl Hold {
             }
             let event = Event { is_correction, ..self.event_of(subject, held) };
             let transactions = self.newest.transactions.clone();
-            Some(Due { subject: subject.clone(), event, transactions, kind: Kind::Change, instead: None })
+            Some(DuePostback { subject: subject.clone(), event, transactions, kind: Kind::Change, instead: None })
         });
         owed.collect()
     }
@@ -202,7 +202,7 @@ impl Hold {
 
     /// The postbacks that are due: final postbacks of a settled hold, or the end of one that was held too long. Empty if none
     /// is due yet.
-    pub fn owed(&self, delay: Final, now: Timestamp) -> Vec<Due> {
+    pub fn owed(&self, delay: Final, now: Timestamp) -> Vec<DuePostback> {
         if self.due(delay).is_none_or(|due| due > now) {
             return Vec::new();
         }
@@ -216,31 +216,31 @@ impl Hold {
                 _ => continue,
             };
             let transactions = self.newest.transactions.clone();
-            owed.push(Due { subject: subject.clone(), event: self.event_of(subject, held), transactions, kind, instead });
+            owed.push(DuePostback { subject: subject.clone(), event: self.event_of(subject, held), transactions, kind, instead });
         }
         owed
     }
 
     /// A subject's postback as it would be sent now, if it is held.
-    pub fn early(&self, subject: &Subject) -> Option<Due> {
+    pub fn early(&self, subject: &Subject) -> Option<DuePostback> {
         let (subject, held) = self.held().find(|(held, _)| *held == subject)?;
         let (event, transactions) = (self.event_of(subject, held), self.newest.transactions.clone());
-        Some(Due { subject: subject.clone(), event, transactions, kind: Kind::Final, instead: None })
+        Some(DuePostback { subject: subject.clone(), event, transactions, kind: Kind::Final, instead: None })
     }
 
     /// The postback of a delivery that was held and never sent, with the newest state. `held` is the event that it was held with: the hold
     /// has forgotten its subject if the rule was switched off since (P6).
-    pub fn as_known_now(&self, held: &Event) -> Due {
+    pub fn as_known_now(&self, held: &Event) -> DuePostback {
         let subject = held.subject();
         let known = self.subjects.get(&subject).cloned().unwrap_or_else(|| self.forgotten(held));
         let (event, transactions) = (self.event_of(&subject, &known), self.newest.transactions.clone());
-        Due { subject, event, transactions, kind: Kind::Final, instead: None }
+        DuePostback { subject, event, transactions, kind: Kind::Final, instead: None }
     }
 
     /// Records that a person sends a delivery that was held and never sent: it counts as the final one if the conversion is
     /// settled, else as sent as it was (F3). `held` is the event that it was held with. `is_own`: it is the subject's held
     /// postback.
-    pub fn sent_by_hand(&mut self, due: &Due, held: &Event, is_own: bool) {
+    pub fn sent_by_hand(&mut self, due: &DuePostback, held: &Event, is_own: bool) {
         let version = due.event.conversion.version;
         let is_settled = self.settled_at.is_some() && version == self.newest.conversion.version;
         let forgotten = self.forgotten(held);
@@ -267,7 +267,7 @@ impl Hold {
     }
 
     /// Records the end of a due postback. `sent`: it was handed over for sending; otherwise its conditions failed.
-    pub fn conclude(&mut self, due: &Due, sent: bool) {
+    pub fn conclude(&mut self, due: &DuePostback, sent: bool) {
         let version = due.event.conversion.version;
         let settled = self.settled_at.is_some();
         if let Some(held) = self.subjects.get_mut(&due.subject) {

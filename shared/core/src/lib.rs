@@ -2,7 +2,7 @@
 //!
 //! The way of a conversion through this crate: a [`change::Change`] is read from the bus, [`event::Event`]s follow from it, a
 //! [`tracking_api::TrackingApi`] whose [`trigger::Trigger`] and [`conditions::Conditions`] fit renders its
-//! [`request::Request`], its [`answer::AnswerRules`] read the response, and [`retry::RetryPolicy`], [`line::Line`] and
+//! [`request::Request`], its [`answer::AnswerRules`] read the response, and [`retry::RetryPolicy`], [`subject_queue::SubjectQueue`] and
 //! [`hold::Hold`] decide the next step. Time is an argument, jitter is a hash, ids are derived.
 
 pub mod answer;
@@ -22,7 +22,6 @@ pub mod id;
 pub mod index;
 pub mod json;
 pub mod limit;
-pub mod line;
 pub mod macros;
 pub mod matching;
 pub mod money;
@@ -37,6 +36,7 @@ pub mod request;
 pub mod retry;
 pub mod standstill;
 pub mod statistics;
+pub mod subject_queue;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -427,7 +427,7 @@ impl Health {
 
 /// The number of waiting deliveries that an answer releases (B5): two, so that the number under way doubles, until it reaches
 /// its limit; then one. `under_way` is the number of released deliveries without an answer.
-pub fn let_go(under_way: u32) -> usize {
+pub fn release_count(under_way: u32) -> usize {
     if under_way < MOST_UNDER_WAY { 2 } else { 1 }
 }
 

@@ -1,7 +1,7 @@
 //! The reason why a delivery does not move now, and the time at which the reason ends, for a person who looks into a stuck
 //! delivery.
 //!
-//! The reason is computed from the data that decide: the row, the rule, the decision of the line ([`Position`]), the hold. Nothing here
+//! The reason is computed from the data that decide: the row, the rule, the decision of the queue ([`Position`]), the hold. Nothing here
 //! decides.
 
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     delivery::State,
-    line::{Blocker, BlockerKind, Decision, Lease, Position, Returns},
+    subject_queue::{Blocker, BlockerKind, Decision, Lease, Position, Returns},
 };
 
 /// The kind of reason why a delivery does not move.
@@ -179,7 +179,7 @@ pub struct ReceiverNow<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum HoldNow {
     /// The hold does not hold the delivery any more.
-    LetGo,
+    Released,
     /// The hold holds the delivery.
     Holds {
         /// The time since which the conversion is settled.
@@ -285,7 +285,7 @@ fn held(now: &Circumstances<'_>) -> Option<Standstill> {
         return None;
     }
     match now.hold? {
-        HoldNow::LetGo => because(
+        HoldNow::Released => because(
             Cause::Nothing,
             None,
             "Its hold has let it go: it is sent, or ends, when its message is handed out".to_owned(),

@@ -16,7 +16,7 @@ use tracking_core::{
     json,
     json::Value,
     template::{At, Scope, Steps},
-    tracking_api::{Definition, Settings},
+    tracking_api::{RuleDefinition, Settings},
 };
 
 #[global_allocator]
@@ -35,12 +35,12 @@ fn alone() -> impl Drop {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn parse(document: &Value) -> Result<Definition, Faults> {
-    Definition::parse(document, &Owner::Admin, &Settings::default())
+fn parse(document: &Value) -> Result<RuleDefinition, Faults> {
+    RuleDefinition::parse(document, &Owner::Admin, &Settings::default())
 }
 
-fn stored(document: &Value) -> Definition {
-    Definition::parse(document, &Owner::Admin, &Settings { stored: true, ..Settings::default() })
+fn stored(document: &Value) -> RuleDefinition {
+    RuleDefinition::parse(document, &Owner::Admin, &Settings { stored: true, ..Settings::default() })
         .expect("what was stored is read")
 }
 
@@ -84,7 +84,7 @@ fn in_scope<T>(event: &Event, with: impl FnOnce(&Scope<'_>) -> T) -> T {
 }
 
 /// The body that a rule sends if `{query.x}` is that text, or the reason why there is none; and the steps taken.
-fn sent(definition: &Definition, x: &str) -> (Result<String, String>, usize) {
+fn sent(definition: &RuleDefinition, x: &str) -> (Result<String, String>, usize) {
     in_scope(&event(x), |scope| {
         let rendered = definition.plan.first_call().request.render(scope).map_err(|fault| fault.to_string());
         let body = rendered.map(|rendered| String::from_utf8(rendered.body.unwrap_or_default()).expect("texts are UTF-8"));
@@ -92,7 +92,7 @@ fn sent(definition: &Definition, x: &str) -> (Result<String, String>, usize) {
     })
 }
 
-fn judge(definition: &Definition, body: &str) -> Judgement {
+fn judge(definition: &RuleDefinition, body: &str) -> Judgement {
     let answer = Answer::new(200, Vec::new(), body.as_bytes().to_vec());
     in_scope(&event(""), |scope| definition.plan.first_call().answer.judge(&answer, "https://a.example/", scope))
 }

@@ -79,15 +79,15 @@ pub(crate) fn range(
         WHERE pk = ?1 AND sk >= ?2 AND sk < ?3 ORDER BY sk LIMIT ?4";
     const TABLE_DOWN: &str = "SELECT pk, sk, rev, expires, trouble_pk, trouble_sk, body FROM items \
         WHERE pk = ?1 AND sk >= ?2 AND sk < ?3 ORDER BY sk DESC LIMIT ?4";
-    const TROUBLE: &str = "SELECT pk, sk, rev, expires, trouble_pk, trouble_sk, body FROM items \
+    const ATTENTION: &str = "SELECT pk, sk, rev, expires, trouble_pk, trouble_sk, body FROM items \
         WHERE trouble_pk = ?1 AND trouble_sk >= ?2 AND trouble_sk < ?3 ORDER BY trouble_sk, pk, sk LIMIT ?4";
-    const TROUBLE_DOWN: &str = "SELECT pk, sk, rev, expires, trouble_pk, trouble_sk, body FROM items \
+    const ATTENTION_DOWN: &str = "SELECT pk, sk, rev, expires, trouble_pk, trouble_sk, body FROM items \
         WHERE trouble_pk = ?1 AND trouble_sk >= ?2 AND trouble_sk < ?3 ORDER BY trouble_sk DESC, pk DESC, sk DESC LIMIT ?4";
     let (name, sql) = match (partition, order) {
         (Partition::Table(name), Order::Ascending) => (name, TABLE),
         (Partition::Table(name), Order::Descending) => (name, TABLE_DOWN),
-        (Partition::Trouble(name), Order::Ascending) => (name, TROUBLE),
-        (Partition::Trouble(name), Order::Descending) => (name, TROUBLE_DOWN),
+        (Partition::Attention(name), Order::Ascending) => (name, ATTENTION),
+        (Partition::Attention(name), Order::Descending) => (name, ATTENTION_DOWN),
     };
     let from = range.from.as_deref().unwrap_or("");
     // To SQLite every text is smaller than every blob: an empty blob bounds nothing.
@@ -100,13 +100,13 @@ pub(crate) fn range(
     rows.collect()
 }
 
-/// Reads the columns behind the key: rev, expires, trouble, body.
+/// Reads the columns behind the key: rev, expires, attention, body.
 fn rest(row: &Row<'_>, first: usize, key: Key) -> rusqlite::Result<Item> {
     let expires: Option<i64> = row.get(first + 1)?;
     let partition: Option<String> = row.get(first + 2)?;
-    let trouble = match partition {
+    let attention = match partition {
         Some(partition) => Some(Key { partition, sort: row.get(first + 3)? }),
         None => None,
     };
-    Ok(Item { key, rev: row.get(first)?, body: row.get(first + 4)?, expires: expires.map(time::read), trouble })
+    Ok(Item { key, rev: row.get(first)?, body: row.get(first + 4)?, expires: expires.map(time::read), attention })
 }

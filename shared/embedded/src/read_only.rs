@@ -17,8 +17,8 @@ use crate::{
 /// The items of a folder, read only.
 #[derive(Clone)]
 pub struct ReadOnlyStore {
-    /// The run of the process that opened the folder last.
-    run: u64,
+    /// The incarnation of the process that opened the folder last.
+    incarnation: u64,
     readers: Arc<Readers>,
 }
 
@@ -41,7 +41,7 @@ impl ReadOnlyStore {
         if !schema::is_made(&connection)? {
             return Err(missing());
         }
-        Ok(Self { run: schema::last_run(&connection)?, readers: Arc::new(Readers::new(folder)) })
+        Ok(Self { incarnation: schema::last_incarnation(&connection)?, readers: Arc::new(Readers::new(folder)) })
     }
 }
 
@@ -50,8 +50,8 @@ fn read_only() -> StoreError {
 }
 
 impl Backend for ReadOnlyStore {
-    fn run(&self) -> u64 {
-        self.run
+    fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     fn is_transactional(&self) -> bool {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn item(body: &str) -> Item {
-        Item { key: Key::new("p", "s"), rev: 1, body: body.to_owned(), expires: None, trouble: None }
+        Item { key: Key::new("p", "s"), rev: 1, body: body.to_owned(), expires: None, attention: None }
     }
 
     async fn write(store: &Store, body: &str) {
@@ -111,15 +111,19 @@ mod tests {
         let store = Store::open_with(folder.path(), Durability::Relaxed).unwrap();
         write(&store, "1").await;
         let beside = ReadOnlyStore::open(folder.path()).unwrap();
-        assert_eq!((body(&beside).await.as_deref(), beside.run()), (Some("1"), store.run()));
+        assert_eq!((body(&beside).await.as_deref(), beside.incarnation()), (Some("1"), store.incarnation()));
         write(&store, "2").await;
         assert_eq!(body(&beside).await.as_deref(), Some("2"));
-        let run = store.run();
+        let incarnation = store.incarnation();
         drop((store, beside));
         let after = ReadOnlyStore::open(folder.path()).unwrap();
-        assert_eq!((body(&after).await.as_deref(), after.run()), (Some("2"), run), "opening it counts no run");
+        assert_eq!(
+            (body(&after).await.as_deref(), after.incarnation()),
+            (Some("2"), incarnation),
+            "opening it counts no incarnation"
+        );
         let again = Store::open_with(folder.path(), Durability::Relaxed).unwrap();
-        assert_eq!(again.run(), run + 1, "a reader keeps nobody out");
+        assert_eq!(again.incarnation(), incarnation + 1, "a reader keeps nobody out");
     }
 
     #[tokio::test]

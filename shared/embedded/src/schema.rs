@@ -32,13 +32,13 @@ pub(crate) fn is_made(connection: &Connection) -> Result<bool, OpenError> {
     Ok(version == known)
 }
 
-/// Returns the number of the last opening of the file.
-pub(crate) fn last_run(connection: &Connection) -> rusqlite::Result<u64> {
+/// Returns the incarnation of the last process that opened the file.
+pub(crate) fn last_incarnation(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row("SELECT coalesce(max(value), 0) FROM meta WHERE name = 'run'", [], |row| row.get(0))
 }
 
-/// Counts this opening of the file.
-pub(crate) fn next_run(connection: &Connection) -> rusqlite::Result<u64> {
+/// Counts this opening of the file: returns the new incarnation.
+pub(crate) fn next_incarnation(connection: &Connection) -> rusqlite::Result<u64> {
     let sql = "INSERT INTO meta (name, value) VALUES ('run', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value";
     connection.query_row(sql, [], |row| row.get(0))
 }

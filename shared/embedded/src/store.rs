@@ -33,7 +33,7 @@ pub struct Store {
 }
 
 struct Inner {
-    run: u64,
+    incarnation: u64,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     readers: Readers,
@@ -57,15 +57,15 @@ impl Store {
         let data = Arc::new(data);
         let mut connection = open::writing(folder, durability)?;
         schema::migrate(&mut connection)?;
-        let run = schema::next_run(&connection)?;
-        let lanes = Arc::new(Mutex::new(Lanes::load(&connection, run)?));
+        let incarnation = schema::next_incarnation(&connection)?;
+        let lanes = Arc::new(Mutex::new(Lanes::load(&connection, incarnation)?));
         let changed = Arc::new(Notify::new());
         let checkpoints = open::writing(folder, durability)?;
         let synced = (durability == Durability::Full).then(|| Arc::clone(&data));
         let started = write::start(connection, checkpoints, synced, Arc::clone(&lanes), Arc::clone(&changed));
         let (jobs, thread) = started.map_err(OpenError::Thread)?;
         let (jobs, thread, readers) = (Some(jobs), Some(thread), Readers::new(folder));
-        Ok(Self { inner: Arc::new(Inner { run, jobs, thread, readers, lanes, changed, _data: data, _lock: lock }) })
+        Ok(Self { inner: Arc::new(Inner { incarnation, jobs, thread, readers, lanes, changed, _data: data, _lock: lock }) })
     }
 
     /// Hands out at most `max` messages of all lanes that are due `now`, without waiting: the oldest first in a group, groups and lanes in
@@ -145,8 +145,8 @@ async fn answered<T>(waiting: oneshot::Receiver<Result<T, StoreError>>) -> Resul
 }
 
 impl Backend for Store {
-    fn run(&self) -> u64 {
-        self.inner.run
+    fn incarnation(&self) -> u64 {
+        self.inner.incarnation
     }
 
     fn is_transactional(&self) -> bool {

@@ -36,8 +36,8 @@ pub struct Item {
     pub body: String,
     /// The time from which it may be removed, if ever. It can be read for a while after that.
     pub expires: Option<Timestamp>,
-    /// Its place in the sparse index `trouble`, if the index lists it: the index's partition and the place inside it.
-    pub trouble: Option<Key>,
+    /// Its place in the attention index, if that lists it: the index's partition and the place inside it.
+    pub attention: Option<Key>,
 }
 
 /// A partition to read.
@@ -45,8 +45,8 @@ pub struct Item {
 pub enum Partition {
     /// Of the table; strongly consistent.
     Table(String),
-    /// Of the sparse index `trouble`; eventually consistent. Its items come with their keys and trouble, bodies may be empty.
-    Trouble(String),
+    /// Of the attention index; eventually consistent. Its items come with their keys and their places in it, bodies may be empty.
+    Attention(String),
 }
 
 /// The places of a partition to read. Bounds compare bytes.
@@ -197,8 +197,8 @@ pub struct Received {
     pub id: String,
     /// True if the lane knows that it was handed out before.
     pub redelivered: bool,
-    /// Differs for every hand-out of every message: the claim token (repeats of one call carry the same).
-    pub token: String,
+    /// The receive id: differs for every hand-out of every message, and is the same in repeats of one call.
+    pub receive_id: String,
     /// The body that was sent.
     pub body: String,
 }
@@ -282,9 +282,9 @@ pub struct Effects {
 
 /// A store with queues and a bus.
 pub trait Backend: Clone + Send + Sync + 'static {
-    /// Distinguishes this process from earlier ones on a store that only one process can hold: leases of another run are void. Always the
-    /// same where several processes share the store.
-    fn run(&self) -> u64;
+    /// The incarnation of this process: differs from those of earlier processes on a store that only one process can hold, whose leases are
+    /// void. Always the same where several processes share the store.
+    fn incarnation(&self) -> u64;
 
     /// True if a step's effects are one transaction, those on the bus among them.
     fn is_transactional(&self) -> bool;

@@ -93,7 +93,7 @@ impl<B: Backend> Sweeper<B> {
         if let Err(error) = self.receivers.look_after().await {
             failed = Some(error);
         }
-        self.writer.tidy_rules(now).await?;
+        self.writer.clean_up_rules(now).await?;
         if let Some(error) = failed {
             return Err(error);
         }

@@ -65,7 +65,7 @@ pub(crate) fn conversion(part: &str) -> String {
     format!("C#{part}")
 }
 
-pub(crate) fn line(id: &DeliveryId, rule: &Id, subject: &Subject) -> Key {
+pub(crate) fn subject_queue(id: &DeliveryId, rule: &Id, subject: &Subject) -> Key {
     Key::new(conversion(id.conversion_part()), format!("L#{rule}#{subject}"))
 }
 
@@ -180,7 +180,7 @@ pub(crate) fn hold_of(id: &DeliveryId, rule: &Id) -> Key {
 }
 
 /// The subject queues of the conversion of this delivery; rule and subject of each follow the prefix in its place.
-pub(crate) const LINES: &str = "L#";
+pub(crate) const SUBJECT_QUEUES: &str = "L#";
 
 /// The kept events of a conversion; the id of the change ends the place of each.
 pub(crate) const EVENTS: &str = "E#";
@@ -198,31 +198,31 @@ pub(crate) fn head(rule_id: &Id) -> Key {
 }
 
 /// The name of a new write.
-pub(crate) fn new_write(version: u64) -> String {
-    write(version, &format!("{:016x}", random()))
+pub(crate) fn new_write_id(version: u64) -> String {
+    write_id(version, &format!("{:016x}", random()))
 }
 
 /// The name of one write of a rule and of nothing else; it sorts like the version.
-pub(crate) fn write(version: u64, nonce: &str) -> String {
+pub(crate) fn write_id(version: u64, nonce: &str) -> String {
     format!("{version:012}#{nonce}")
 }
 
 /// The version that a write was to make.
-pub(crate) fn version_of(write: &str) -> Option<u64> {
-    write.split_once('#')?.0.parse().ok()
+pub(crate) fn version_of(write_id: &str) -> Option<u64> {
+    write_id.split_once('#')?.0.parse().ok()
 }
 
-pub(crate) fn body(rule_id: &Id, write: &str) -> Key {
-    Key::new(rule(rule_id), format!("BODY#{write}"))
+pub(crate) fn body(rule_id: &Id, write_id: &str) -> Key {
+    Key::new(rule(rule_id), format!("BODY#{write_id}"))
 }
 
-pub(crate) fn secret(rule_id: &Id, name: &str, write: &str) -> Key {
-    Key::new(rule(rule_id), format!("K#{name}#{write}"))
+pub(crate) fn secret(rule_id: &Id, name: &str, write_id: &str) -> Key {
+    Key::new(rule(rule_id), format!("K#{name}#{write_id}"))
 }
 
 /// A write's entry in the history of its rule.
-pub(crate) fn audit(rule_id: &Id, write: &str) -> Key {
-    Key::new(rule(rule_id), format!("A#{write}"))
+pub(crate) fn audit(rule_id: &Id, write_id: &str) -> Key {
+    Key::new(rule(rule_id), format!("A#{write_id}"))
 }
 
 /// The number of rules that an affiliate may have, and the rules that count.
@@ -236,12 +236,12 @@ pub(crate) fn usage(role: &str, caller: &str, limit: &str) -> Key {
 }
 
 /// A write's index copy under an anchor.
-pub(crate) fn copy(anchor: &str, rule_id: &Id, write: &str) -> Key {
-    Key::new(format!("I#{anchor}"), format!("{rule_id}#{write}"))
+pub(crate) fn copy(anchor: &str, rule_id: &Id, write_id: &str) -> Key {
+    Key::new(format!("I#{anchor}"), format!("{rule_id}#{write_id}"))
 }
 
-pub(crate) fn intent(rule_id: &Id, write: &str) -> Key {
-    Key::new(INTENTS, format!("{rule_id}#{write}"))
+pub(crate) fn intent(rule_id: &Id, write_id: &str) -> Key {
+    Key::new(INTENTS, format!("{rule_id}#{write_id}"))
 }
 
 pub(crate) fn index(anchor: &Anchor) -> String {

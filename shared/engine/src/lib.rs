@@ -56,11 +56,11 @@ pub use operator::{Operator, Replays};
 pub use receivers::Receivers;
 pub use rows::IncomingRequest;
 pub use rules::{RuleWriter, Rules};
-pub use sender::Sent;
+pub use sender::SendResult;
 pub use spans::delivery_named_in;
 pub use tally::Tally;
 pub use trials::Trials;
-pub use worker::{Lined, Unworked, Worker};
+pub use worker::{QueuedMessages, Unworked, Worker};
 
 use backend::Backend;
 use secrets::Vault;

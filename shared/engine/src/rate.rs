@@ -37,17 +37,17 @@ const LATER: Range<SignedDuration> = SignedDuration::from_secs(2)..SignedDuratio
 
 /// The time at which an attempt may go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum SendPermit {
     Now,
     /// At its slot.
     At(Timestamp),
     /// Not before this, and then it asks again.
-    Ask(Timestamp),
+    AskAgain(Timestamp),
 }
 
 /// The first free slot of a rule.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Free {
+pub(crate) struct NextSlot {
     pub(crate) from: Timestamp,
     /// The time at which the next attempt that missed its slot may go. It gets no slot of its own: it may be late again.
     pub(crate) late: Timestamp,
@@ -55,7 +55,7 @@ pub(crate) struct Free {
 
 /// The callers of this process that ask for slots, by rule.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(Mutex<HashMap<Id, Arc<Asking>>>);
+pub(crate) struct WaitingCallers(Mutex<HashMap<Id, Arc<Asking>>>);
 
 #[derive(Debug, Default)]
 struct Asking {
@@ -65,7 +65,7 @@ struct Asking {
     taken: tokio::sync::Mutex<VecDeque<Timestamp>>,
 }
 
-impl Pace {
+impl WaitingCallers {
     fn rules(&self) -> MutexGuard<'_, HashMap<Id, Arc<Asking>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +75,7 @@ impl Pace {
     }
 
     /// Forgets rules that nobody asks for.
-    fn tidy(&self) {
+    fn forget_idle_rules(&self) {
         self.rules().retain(|_, asking| Arc::strong_count(asking) > 1);
     }
 }
@@ -84,86 +84,86 @@ impl Pace {
 #[derive(Debug)]
 pub(crate) struct RateLimiter<B> {
     store: Arc<Store<B>>,
-    asking: Pace,
+    asking: WaitingCallers,
 }
 
 impl<B: Backend> RateLimiter<B> {
     /// The service over these.
     pub(crate) fn new(store: &Arc<Store<B>>) -> Self {
-        Self { store: Arc::clone(store), asking: Pace::default() }
+        Self { store: Arc::clone(store), asking: WaitingCallers::default() }
     }
 
     /// Decides when an attempt of a rule with this rate may go out; `given` is the slot that it got before, if any.
-    pub(crate) async fn pace(&self, rule: &Id, rate_per_second: u32, given: Option<Timestamp>) -> Result<Turn, StoreError> {
+    pub(crate) async fn pace(&self, rule: &Id, rate_per_second: u32, given: Option<Timestamp>) -> Result<SendPermit, StoreError> {
         let now = self.store.now();
         if let Some(slot) = given.filter(|slot| *slot > now - LATE) {
-            return Ok(if slot > now { Turn::At(slot) } else { Turn::Now });
+            return Ok(if slot > now { SendPermit::At(slot) } else { SendPermit::Now });
         }
         let step = SignedDuration::from_nanos(1_000_000_000 / i64::from(rate_per_second.max(1)));
         let asking = self.asking.asking(rule);
-        let turn = if given.is_some() {
+        let permit = if given.is_some() {
             self.go_late(rule, step, &asking).await
         } else {
             asking.waiting.fetch_add(1, Ordering::Relaxed);
             self.take(rule, step, &asking).await
         };
         drop(asking);
-        self.asking.tidy();
+        self.asking.forget_idle_rules();
         let now = self.store.now();
-        turn.map(|turn| if matches!(turn, Turn::At(slot) if slot <= now) { Turn::Now } else { turn })
+        permit.map(|permit| if matches!(permit, SendPermit::At(slot) if slot <= now) { SendPermit::Now } else { permit })
     }
 
     /// Lets an attempt go that missed its slot. Late attempts keep the rate among themselves, beside those in time.
-    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, StoreError> {
+    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<SendPermit, StoreError> {
         let _alone = asking.taken.lock().await;
         let refused = self.change(rule, |free, now| {
-            if free.late > now { Err(Turn::Ask(later(free.late))) } else { Ok(Free { late: now + step, ..free }) }
+            if free.late > now { Err(SendPermit::AskAgain(later(free.late))) } else { Ok(NextSlot { late: now + step, ..free }) }
         });
-        Ok(refused.await?.unwrap_or(Turn::Now))
+        Ok(refused.await?.unwrap_or(SendPermit::Now))
     }
 
     /// Returns one of the slots that are taken for all callers that ask now.
-    async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<Turn, StoreError> {
+    async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<SendPermit, StoreError> {
         let mut taken = asking.taken.lock().await;
         // The caller for whom a slot was taken may be gone.
         taken.retain(|slot| *slot > self.store.now() - LATE);
         if let Some(slot) = taken.pop_front() {
-            return Ok(Turn::At(slot));
+            return Ok(SendPermit::At(slot));
         }
         let count = asking.waiting.swap(0, Ordering::Relaxed).max(1);
         let mut first = self.store.now();
         let refused = self.change(rule, |free, now| {
             first = free.from.max(now);
             let until = (0..count).fold(first, |until, _| until + step);
-            if first > now + FARTHEST { Err(Turn::Ask(now + FARTHEST)) } else { Ok(Free { from: until, ..free }) }
+            if first > now + FARTHEST { Err(SendPermit::AskAgain(now + FARTHEST)) } else { Ok(NextSlot { from: until, ..free }) }
         });
-        if let Some(turn) = refused.await? {
-            return Ok(turn);
+        if let Some(permit) = refused.await? {
+            return Ok(permit);
         }
         taken.extend((1..count).scan(first, |slot, _| {
             *slot += step;
             Some(*slot)
         }));
-        Ok(Turn::At(first))
+        Ok(SendPermit::At(first))
     }
 
-    /// Changes the first free slot of a rule. Returns the turn with which `change` refused, if it did.
+    /// Changes the first free slot of a rule. Returns the permit with which `change` refused, if it did.
     async fn change(
         &self,
         rule: &Id,
-        mut change: impl FnMut(Free, Timestamp) -> Result<Free, Turn>,
-    ) -> Result<Option<Turn>, StoreError> {
+        mut change: impl FnMut(NextSlot, Timestamp) -> Result<NextSlot, SendPermit>,
+    ) -> Result<Option<SendPermit>, StoreError> {
         let key = keys::pace(rule);
         for tried in 0..TRIES {
             if tried > 0 {
                 tokio::time::sleep(PAUSE * tried).await;
             }
             let stored = self.store.get_one(key.clone()).await?;
-            let free = stored.as_ref().and_then(|item| self.store.readable::<Free>(item));
+            let free = stored.as_ref().and_then(|item| self.store.readable::<NextSlot>(item));
             let now = self.store.now();
-            let free = match change(free.unwrap_or(Free { from: now, late: now }), now) {
+            let free = match change(free.unwrap_or(NextSlot { from: now, late: now }), now) {
                 Ok(free) => free,
-                Err(turn) => return Ok(Some(turn)),
+                Err(permit) => return Ok(Some(permit)),
             };
             let item = Item { expires: Some(free.from.max(free.late) + FARTHEST), ..rows::item(key.clone(), &free) };
             if self
@@ -175,7 +175,7 @@ impl<B: Backend> RateLimiter<B> {
                 return Ok(None);
             }
         }
-        Ok(Some(Turn::Ask(later(self.store.now()))))
+        Ok(Some(SendPermit::AskAgain(later(self.store.now()))))
     }
 }
 

@@ -100,8 +100,8 @@ impl Attempts {
 
 impl Listing {
     pub(crate) fn of(row: &DeliveryRow) -> Self {
-        let job = &row.job;
-        Self { rule: job.rule.clone(), owner: job.owner.clone(), id: job.id.clone(), created_at: job.created_at }
+        let owed = &row.owed;
+        Self { rule: owed.rule.clone(), owner: owed.owner.clone(), id: owed.id.clone(), created_at: owed.created_at }
     }
 }
 

@@ -113,12 +113,12 @@ pub(crate) fn item<T: Serialize>(key: Key, data: &T) -> Item {
 
 /// An item in the format that the events in its data need.
 pub(crate) fn item_as<T: Serialize>(format: u32, key: Key, data: &T) -> Item {
-    Item { key, rev: 0, body: write_as(format, data), expires: None, trouble: None }
+    Item { key, rev: 0, body: write_as(format, data), expires: None, attention: None }
 }
 
-/// A postback that is owed: everything about it that never changes.
+/// An owed delivery: everything about a postback that never changes, as a message carries it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Job {
+pub(crate) struct OwedDelivery {
     pub(crate) id: DeliveryId,
     pub(crate) rule: Id,
     pub(crate) owner: Owner,
@@ -137,7 +137,8 @@ pub(crate) struct Job {
 /// A delivery as the log keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeliveryRow {
-    pub(crate) job: Job,
+    #[serde(rename = "job")]
+    pub(crate) owed: OwedDelivery,
     pub(crate) state: State,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
@@ -260,17 +261,18 @@ pub(crate) struct Attempt {
 /// The owner of a delivery's row, and nothing else of it.
 #[derive(Deserialize)]
 struct Owned {
-    job: OwnedJob,
+    #[serde(rename = "job")]
+    owed: OwnedDelivery,
 }
 
 #[derive(Deserialize)]
-struct OwnedJob {
+struct OwnedDelivery {
     owner: Owner,
 }
 
 /// Reads the owner of a delivery's row: for a caller that may not see the row nothing more of it is read.
 pub(crate) fn owner_of(body: &str) -> Result<Owner, Unreadable> {
-    Ok(read::<Owned>(body)?.job.owner)
+    Ok(read::<Owned>(body)?.owed.owner)
 }
 
 /// A request as the log keeps it: secrets masked (Q5).
@@ -304,9 +306,9 @@ impl Attempt {
 
 impl DeliveryRow {
     /// A delivery that has had no attempt.
-    pub(crate) fn new(job: Job, state: State, max_attempts: u32) -> Self {
+    pub(crate) fn new(owed: OwedDelivery, state: State, max_attempts: u32) -> Self {
         Self {
-            job,
+            owed,
             state,
             reason: None,
             attempts: 0,
@@ -351,7 +353,7 @@ impl DeliveryRow {
 
     /// Returns true if it was held, and has had no attempt: its event is as old as the hold.
     pub(crate) fn was_held_back(&self) -> bool {
-        self.job.held && self.attempts == 0
+        self.owed.held && self.attempts == 0
     }
 
     /// The status of the last response, if there was one.
@@ -361,17 +363,17 @@ impl DeliveryRow {
 
     /// As a list shows it (docs/api.md).
     pub(crate) fn view(&self) -> Value {
-        let event = self.job.event.known();
+        let event = self.owed.event.known();
         let transaction_id =
             event.transaction.as_ref().filter(|_| event.kind.is_transaction()).map(|t| t.transaction_id.as_str());
         let transaction = event.transaction.as_ref();
         json!({
-            "id": self.job.id, "tracking_api_id": self.job.rule, "owner": self.job.owner, "change_id": event.change_id,
+            "id": self.owed.id, "tracking_api_id": self.owed.rule, "owner": self.owed.owner, "change_id": event.change_id,
             "event": event.kind, "conversion_id": event.conversion.conversion_id, "transaction_id": transaction_id,
             "affiliate_id": event.conversion.affiliate_id, "state": self.state, "reason": self.reason,
             "attempts": self.attempts, "max_attempts": self.max_attempts, "next_due": self.next_due,
             "is_final": event.is_final, "is_correction": event.is_correction,
-            "created_at": self.job.created_at, "ended_at": self.ended_at, "offer_id": event.conversion.offer_id,
+            "created_at": self.owed.created_at, "ended_at": self.ended_at, "offer_id": event.conversion.offer_id,
             "click_id": event.conversion.affiliate_click_id, "external_id": event.conversion.external_id,
             "result": transaction.map(|transaction| transaction.result),
             "payout": transaction.and_then(|transaction| transaction.payout),

@@ -171,16 +171,16 @@ impl SealingKey {
 pub(crate) struct Place<'a> {
     pub(crate) rule: &'a Id,
     pub(crate) name: &'a str,
-    pub(crate) write: &'a str,
+    pub(crate) write_id: &'a str,
 }
 
 impl Place<'_> {
     /// Neither ids, names, writes nor origins hold a line break, so that no two places and bindings give the same text.
     fn associated(&self, binding: Option<&Binding>) -> Vec<u8> {
-        let Self { rule, name, write } = self;
-        let Some(Binding { party, origin, uses }) = binding else { return format!("{rule}\n{name}\n{write}").into_bytes() };
+        let Self { rule, name, write_id } = self;
+        let Some(Binding { party, origin, uses }) = binding else { return format!("{rule}\n{name}\n{write_id}").into_bytes() };
         let party = party.affiliate().map_or_else(|| "admin".to_owned(), |id| format!("affiliate {id}"));
-        format!("2\n{rule}\n{name}\n{write}\n{party}\n{origin}\n{uses}").into_bytes()
+        format!("2\n{rule}\n{name}\n{write_id}\n{party}\n{origin}\n{uses}").into_bytes()
     }
 }
 
@@ -206,8 +206,8 @@ mod tests {
         Binding { party, origin: origin.to_owned(), uses: uses.to_owned() }
     }
 
-    fn place<'a>(rule: &'a Id, write: &'a str) -> Place<'a> {
-        Place { rule, name: "token", write }
+    fn place<'a>(rule: &'a Id, write_id: &'a str) -> Place<'a> {
+        Place { rule, name: "token", write_id }
     }
 
     #[test]

@@ -42,7 +42,7 @@ use resolver::{Resolver, has_route};
 use room::Room;
 
 /// The result of sending: an answer, or the reason why there is none.
-pub type Sent = Result<Answer, SendFault>;
+pub type SendResult = Result<Answer, SendFault>;
 
 /// The part of a response's body that is read, in bytes.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;
@@ -94,17 +94,17 @@ impl Sender {
     }
 
     /// Sends a request that belongs to no rule and reads its answer.
-    pub async fn request(&self, rendered: Rendered) -> Sent {
+    pub async fn request(&self, rendered: Rendered) -> SendResult {
         self.run("", rendered).await
     }
 
     /// Sends a request of this owner's rule and reads its answer. The owner learns no address that is not public unless it is an admin.
-    pub async fn request_for(&self, owner: &Owner, rendered: Rendered) -> Sent {
+    pub async fn request_for(&self, owner: &Owner, rendered: Rendered) -> SendResult {
         let name = owner.affiliate().map_or("admin", Id::as_str);
         self.run(name, rendered).await.map_err(|fault| fault.for_owner(owner))
     }
 
-    async fn run(&self, owner: &str, rendered: Rendered) -> Sent {
+    async fn run(&self, owner: &str, rendered: Rendered) -> SendResult {
         let timeout = rendered.timeout;
         let progress = Progress::new(owner);
         let mut sending = pin!(Arc::clone(&progress).scope(self.exchange(rendered, &progress)));
@@ -128,7 +128,7 @@ impl Sender {
         })
     }
 
-    async fn exchange(&self, rendered: Rendered, progress: &Progress) -> Sent {
+    async fn exchange(&self, rendered: Rendered, progress: &Progress) -> SendResult {
         let spelling = spelling::spelled(rendered.headers.iter().map(|(name, _)| name.as_str())).await;
         let mut request = self.whole_request(rendered)?;
         request.extensions_mut().extend(spelling);

@@ -5,8 +5,8 @@ use tracing::{Span, field};
 use tracking_core::{
     delivery::DeliveryId,
     id::Id,
-    line::{Ask, Line, Position, Recorded},
     standstill::Cause,
+    subject_queue::{ClaimRequest, Position, Recorded, SubjectQueue},
 };
 
 use crate::{
@@ -31,8 +31,8 @@ pub(crate) fn of_change(change_id: &Id) -> Span {
 pub(crate) fn of_message(delivery_id: Option<&DeliveryId>, task: &Result<Task, Unreadable>) -> Span {
     let Some(delivery_id) = delivery_id else { return Span::none() };
     let rule = match task {
-        Ok(Task::Deliver(job)) => Some(&job.rule),
-        Ok(Task::Record(record)) => Some(&record.row.job.rule),
+        Ok(Task::Deliver(owed)) => Some(&owed.rule),
+        Ok(Task::Record(record)) => Some(&record.row.owed.rule),
         _ => None,
     };
     tracing::info_span!("deliver", %delivery_id, tracking_api_id = rule.map(field::display), attempt = field::Empty)
@@ -41,9 +41,9 @@ pub(crate) fn of_message(delivery_id: Option<&DeliveryId>, task: &Result<Task, U
 /// The delivery that a message is about, if it is about one.
 pub(crate) fn delivery_of(received: &Received, task: &Result<Task, Unreadable>) -> Option<DeliveryId> {
     match task {
-        Ok(Task::Deliver(job)) => Some(job.id.clone()),
+        Ok(Task::Deliver(owed)) => Some(owed.id.clone()),
         Ok(Task::Wake { delivery }) => Some(delivery.clone()),
-        Ok(Task::Record(record)) => Some(record.row.job.id.clone()),
+        Ok(Task::Record(record)) => Some(record.row.owed.id.clone()),
         Ok(_) => None,
         Err(_) => delivery_named_in(&received.body),
     }
@@ -65,9 +65,14 @@ pub(crate) fn waits(cause: Cause, until: Timestamp) {
 }
 
 /// Notes that the delivery of this span waits for the reason that its subject queue gives.
-pub(crate) fn waits_in_line(line: &Line, ask: &Ask<'_>, recorded: &dyn Fn(&DeliveryId) -> Option<Recorded>, until: Timestamp) {
+pub(crate) fn waits_in_queue(
+    queue: &SubjectQueue,
+    request: &ClaimRequest<'_>,
+    recorded: &dyn Fn(&DeliveryId) -> Option<Recorded>,
+    until: Timestamp,
+) {
     if tracing::enabled!(tracing::Level::DEBUG) {
-        let Position { lease, blocker, .. } = line.position(ask, recorded);
+        let Position { lease, blocker, .. } = queue.position(request, recorded);
         let behind = blocker.filter(|_| lease.is_none()).map(|blocker| blocker.id);
         let cause = match (&lease, &behind) {
             (Some(_), _) => Cause::Lease,

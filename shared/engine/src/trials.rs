@@ -23,7 +23,7 @@ use tracking_core::{
     json::Value,
     matching::{Candidate, Verdict},
     request::{Rendered, Timeout},
-    tracking_api::{Definition, Trial},
+    tracking_api::{RuleDefinition, Trial},
 };
 
 use self::flow::{Rehearsal, ToSend};
@@ -34,7 +34,7 @@ use crate::{
     limits::{self, DryTrials, Limits},
     log::explain::show_verdicts,
     rows::headers_view,
-    rules::{Refused, Rule, RuleWriter, Rules, Whole, is_live, kept::KeptVariables},
+    rules::{Refused, Rule, RuleWriter, Rules, WrittenRule, is_live, kept::KeptVariables},
     secrets::{INACTIVE, MASK, Scrubber, masks},
     sender::{SendFault, Sender},
     store::Store,
@@ -54,10 +54,10 @@ const PREVIEW: &str = "trk_preview";
 const READS: usize = 3;
 
 /// A rule that is tried out.
-struct Tried {
+struct TrialRule {
     id: Id,
     owner: Owner,
-    definition: Arc<Definition>,
+    definition: Arc<RuleDefinition>,
     live: bool,
     /// The person who tries it out.
     by: Actor,
@@ -121,7 +121,7 @@ impl<B: Backend> Trials<B> {
         let two_parties = head.is_of_two_parties();
         let public_url = self.store.settings.public_url.clone();
         let tried =
-            Tried { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties, kept, public_url };
+            TrialRule { id, owner: head.owner.clone(), definition, live: head.live, by, secrets, two_parties, kept, public_url };
         self.try_out(tried, trial, sender).await
     }
 
@@ -146,10 +146,12 @@ impl<B: Backend> Trials<B> {
                 Err(more) => faults.append(more.below(pointer)),
             }
         }
-        let Some(Whole { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else { return Err(faults.into()) };
+        let Some(WrittenRule { owner, values, definition }) = whole.filter(|_| faults.is_empty()) else {
+            return Err(faults.into());
+        };
         let id = PREVIEW.parse().map_err(|_| StoreError::Unavailable("the preview has no id".to_owned()))?;
         let live = is_live(&definition, &values);
-        let tried = Tried {
+        let tried = TrialRule {
             id,
             owner,
             definition: Arc::new(definition),
@@ -187,7 +189,7 @@ impl<B: Backend> Trials<B> {
         Err(StoreError::Contended(format!("the secrets of rule {}", rule.id)).into())
     }
 
-    async fn try_out(&self, tried: Tried, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
+    async fn try_out(&self, tried: TrialRule, trial: Trial, sender: &Sender) -> Result<Value, Refused> {
         let at = self.store.now();
         tracing::debug!(tracking_api_id = %tried.id, sent = trial.send, "tried out");
         check_steps(&tried.definition, &trial)?;
@@ -217,7 +219,13 @@ impl<B: Backend> Trials<B> {
     }
 
     /// Goes through the steps of a flow, and shows each.
-    async fn rehearse(&self, tried: Tried, trial: Trial, sender: Option<&Sender>, began: Timestamp) -> Result<Value, Refused> {
+    async fn rehearse(
+        &self,
+        tried: TrialRule,
+        trial: Trial,
+        sender: Option<&Sender>,
+        began: Timestamp,
+    ) -> Result<Value, Refused> {
         let Trial { event, answers, .. } = trial;
         let tried = Arc::new(tried);
         let owner = || Some(tried.by.caller.as_owner());
@@ -261,7 +269,7 @@ impl<B: Backend> Trials<B> {
     async fn send_trial(
         &self,
         shown: &mut Value,
-        tried: Tried,
+        tried: TrialRule,
         (event, seen): (Event, Option<Rendered>),
         at: Timestamp,
         sender: &Sender,
@@ -301,7 +309,7 @@ impl<B: Backend> Trials<B> {
     }
 }
 
-impl Tried {
+impl TrialRule {
     /// The outcome of a trial, before anything is sent.
     fn outcome(&self, given: Option<Change>, at: Timestamp) -> Outcome {
         let sample = given.is_none();
@@ -396,7 +404,7 @@ fn show_macros(shown: &mut Value, rendering: &Rendering<'_>, change: &Change) {
 }
 
 /// Refuses answers for steps that the rule does not have.
-fn check_steps(definition: &Definition, trial: &Trial) -> Result<(), Faults> {
+fn check_steps(definition: &RuleDefinition, trial: &Trial) -> Result<(), Faults> {
     let names: Vec<&str> = definition.plan.step_names().collect();
     let mut faults = Faults::default();
     for step in trial.answers.keys().filter(|step| !names.contains(&step.as_str())) {

@@ -26,7 +26,7 @@ struct Queues {
 #[derive(Debug)]
 pub(crate) struct Turn {
     turns: Turns,
-    line: String,
+    queue: String,
     number: u64,
     before: Option<oneshot::Receiver<()>>,
     _over: oneshot::Sender<()>,
@@ -34,14 +34,14 @@ pub(crate) struct Turn {
 
 impl Turns {
     /// Takes the next turn at a subject queue.
-    pub(crate) fn take(&self, line: String) -> Turn {
+    pub(crate) fn take(&self, queue: String) -> Turn {
         let (over, ends) = oneshot::channel();
         let mut queues = self.lock();
         queues.taken += 1;
         let number = queues.taken;
-        let before = queues.last.insert(line.clone(), (number, ends)).map(|(_, before)| before);
+        let before = queues.last.insert(queue.clone(), (number, ends)).map(|(_, before)| before);
         drop(queues);
-        Turn { turns: self.clone(), line, number, before, _over: over }
+        Turn { turns: self.clone(), queue, number, before, _over: over }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
@@ -62,8 +62,8 @@ impl Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         let mut queues = self.turns.lock();
-        if queues.last.get(&self.line).is_some_and(|(last, _)| *last == self.number) {
-            queues.last.remove(&self.line);
+        if queues.last.get(&self.queue).is_some_and(|(last, _)| *last == self.number) {
+            queues.last.remove(&self.queue);
         }
     }
 }

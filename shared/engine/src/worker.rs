@@ -32,7 +32,7 @@ const MOST_PUT_OFF: SignedDuration = SignedDuration::from_hours(24);
 
 /// Messages that are queued to be worked.
 #[derive(Debug)]
-pub struct Lined(Vec<Chain>);
+pub struct QueuedMessages(Vec<SubjectMessages>);
 
 /// A message that was not worked, to be handed back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +51,12 @@ impl Unworked {
     }
 }
 
-impl Lined {
+impl QueuedMessages {
     /// Takes out the messages that can't be read, each with the reason: for a caller that dead-letters them by other means than the store.
     pub fn take_unreadable(&mut self) -> Vec<(Received, String)> {
         let mut unreadable = Vec::new();
-        for chain in &mut self.0 {
-            for (_, received, task) in chain.messages.extract_if(.., |(_, _, task)| task.is_err()) {
+        for of_subject in &mut self.0 {
+            for (_, received, task) in of_subject.messages.extract_if(.., |(_, _, task)| task.is_err()) {
                 unreadable.extend(task.err().map(|error| (received, error.to_string())));
             }
         }
@@ -66,7 +66,7 @@ impl Lined {
 
 /// Messages about one subject queue, in P3's order.
 #[derive(Debug)]
-struct Chain {
+struct SubjectMessages {
     turn: Turn,
     messages: Vec<(Place, Received, Result<Task, Unreadable>)>,
 }
@@ -109,21 +109,23 @@ impl<B: Backend> Worker<B> {
 
     /// Queues messages as they were handed out: those about the same subject of the same rule are worked one after another, in P3's order.
     /// Call it where messages are picked, before their work is spawned.
-    pub fn line_up(&self, batch: Vec<Received>) -> Lined {
-        let mut chains: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    pub fn queue_up(&self, batch: Vec<Received>) -> QueuedMessages {
+        let mut by_queue: BTreeMap<String, Vec<_>> = BTreeMap::new();
         for received in batch {
             let (received, task) = self.read(received);
-            let (line, place) = match &task {
-                Ok(Task::Deliver(job)) => (format!("{}#{}", job.rule, job.event.known().subject()), job.event.known().order()),
-                _ => (received.token.clone(), Place { version: 0, rank: 0 }),
+            let (queue, place) = match &task {
+                Ok(Task::Deliver(owed)) => {
+                    (format!("{}#{}", owed.rule, owed.event.known().subject()), owed.event.known().order())
+                }
+                _ => (received.receive_id.clone(), Place { version: 0, rank: 0 }),
             };
-            chains.entry(line).or_default().push((place, received, task));
+            by_queue.entry(queue).or_default().push((place, received, task));
         }
-        let chains = chains.into_iter().map(|(line, mut messages)| {
+        let by_queue = by_queue.into_iter().map(|(queue, mut messages)| {
             messages.sort_by_key(|(place, ..)| *place);
-            Chain { turn: self.turns.take(line), messages }
+            SubjectMessages { turn: self.turns.take(queue), messages }
         });
-        Lined(chains.collect())
+        QueuedMessages(by_queue.collect())
     }
 
     /// Works messages: claims, sends, concludes and records the attempt of each. Different subject queues are worked concurrently, so that
@@ -134,22 +136,22 @@ impl<B: Backend> Worker<B> {
     ///
     /// Returns the messages to hand back: the store was unavailable, or the work of one panicked, which harms no other subject queue. No
     /// attempt was charged beyond those claimed.
-    pub async fn work(&self, lined: Lined, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
-        let worked = lined.0.into_iter().map(|chain| async move {
+    pub async fn work(&self, queued: QueuedMessages, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
+        let worked = queued.0.into_iter().map(|of_subject| async move {
             let unworked = |(_, received, task): &(_, Received, _)| {
                 Unworked::new(received, spans::delivery_of(received, task), Failed::Panic)
             };
-            let messages: Vec<_> = chain.messages.iter().map(unworked).collect();
-            let worked = AssertUnwindSafe(self.work_chain(chain, sender, until)).catch_unwind().await;
+            let messages: Vec<_> = of_subject.messages.iter().map(unworked).collect();
+            let worked = AssertUnwindSafe(self.work_in_order(of_subject, sender, until)).catch_unwind().await;
             worked.unwrap_or(messages)
         });
         join_all(worked).await.into_iter().flatten().collect()
     }
 
-    async fn work_chain(&self, mut chain: Chain, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
-        chain.turn.comes().await;
+    async fn work_in_order(&self, mut of_subject: SubjectMessages, sender: &Sender, until: Option<Timestamp>) -> Vec<Unworked> {
+        of_subject.turn.comes().await;
         let mut failed = Vec::new();
-        for (_, received, task) in chain.messages {
+        for (_, received, task) in of_subject.messages {
             if self.stopping.load(Ordering::Relaxed) {
                 break;
             }
@@ -202,8 +204,8 @@ impl<B: Backend> Worker<B> {
     /// # Errors
     /// As [`Self::claim`].
     pub async fn go_on(&self, next: Continued) -> Result<Claiming, StoreError> {
-        let Continued { received, job, until, began } = next;
-        Box::pin(self.deliveries.claim_job(&received, job, None, until, Some(began))).await
+        let Continued { received, owed, until, began } = next;
+        Box::pin(self.deliveries.claim_owed(&received, owed, None, until, Some(began))).await
     }
 
     /// Reads a message. A deferred one is taken out of its wrapping if this version can read it now, or if its time is over.
@@ -253,7 +255,7 @@ impl<B: Backend> Worker<B> {
     pub async fn dead_letter(&self, received: &Received, reason: &str) -> Result<(), StoreError> {
         let now = self.store.now();
         let row = tracking_core::json!({"received_at": now, "message": received.body, "reason": reason});
-        let place = format!("{}#{}", keys::sortable(now), received.token);
+        let place = format!("{}#{}", keys::sortable(now), received.receive_id);
         let mut item: Item = rows::item(Key::new("POISON", place), &row);
         item.expires = Some(now + self.store.settings.log_retention);
         self.store.commit_one(Effects { put: vec![item], ..received.done() }).await
@@ -285,18 +287,18 @@ impl<B: Backend> Worker<B> {
             }
         };
         match task {
-            Task::Deliver(job) => return Box::pin(self.deliveries.claim_job(received, *job, None, until, None)).await,
+            Task::Deliver(owed) => return Box::pin(self.deliveries.claim_owed(received, *owed, None, until, None)).await,
             Task::Wake { delivery } => match self.store.read_row::<DeliveryRow>(keys::delivery(&delivery)).await? {
                 Some((row, _)) => {
-                    spans::add_rule(&row.job.rule);
-                    return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;
+                    spans::add_rule(&row.owed.rule);
+                    return Box::pin(self.deliveries.claim_owed(received, row.owed.clone(), Some(row), until, None)).await;
                 }
                 None => self.store.commit_one(received.done()).await?,
             },
             Task::Heard { delivery } => match hears(&self.store, received, &delivery).await? {
                 Some(row) => {
-                    spans::add_rule(&row.job.rule);
-                    return Box::pin(self.deliveries.claim_job(received, row.job.clone(), Some(row), until, None)).await;
+                    spans::add_rule(&row.owed.rule);
+                    return Box::pin(self.deliveries.claim_owed(received, row.owed.clone(), Some(row), until, None)).await;
                 }
                 // The delivery has read the callback, or does not listen yet: then it looks for itself.
                 None => self.store.commit_one(received.done()).await?,

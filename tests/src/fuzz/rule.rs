@@ -8,7 +8,9 @@ use tracking_core::{
     json::{self, Value},
     offer::Placement,
     retry::LONGEST_WAIT_SECONDS,
-    tracking_api::{Definition, MAX_RULE_BYTES, Settings, TrackingApi, changes, copy, keeps_owner, merge_patch, owner_of_new},
+    tracking_api::{
+        MAX_RULE_BYTES, RuleDefinition, Settings, TrackingApi, changes, copy, keeps_owner, merge_patch, owner_of_new,
+    },
 };
 
 /// Reads any bytes as a rule of an admin and of an affiliate, and as a patch of one. An accepted rule is the same after writing and
@@ -30,7 +32,7 @@ pub fn rule(data: &[u8]) {
 }
 
 fn as_rule(document: &Value, owner: &Owner, settings: Settings) {
-    let rule = match Definition::parse(document, owner, &settings) {
+    let rule = match RuleDefinition::parse(document, owner, &settings) {
         Ok(rule) => rule,
         Err(faults) => {
             assert!(!faults.is_empty(), "a refusal says why");
@@ -42,7 +44,7 @@ fn as_rule(document: &Value, owner: &Owner, settings: Settings) {
     let text = written.to_string();
     let read = json::parse(text.as_bytes()).expect("a document can be read");
     assert_eq!(read, written);
-    let again = match Definition::parse(&read, owner, &settings) {
+    let again = match RuleDefinition::parse(&read, owner, &settings) {
         Ok(again) => again,
         // The written defaults make the rule longer.
         Err(faults) if text.len() > MAX_RULE_BYTES => return assert!(faults.to_string().contains("too many for a rule")),
@@ -60,13 +62,13 @@ fn as_rule(document: &Value, owner: &Owner, settings: Settings) {
 }
 
 /// Checks that the resource that people see can be written back.
-fn shown(rule: Definition, owner: &Owner, settings: Settings) {
+fn shown(rule: RuleDefinition, owner: &Owner, settings: Settings) {
     let id = "trk_1".parse().expect("it is an id");
     let mut written = rule.document();
     let at = Timestamp::UNIX_EPOCH;
     let resource = TrackingApi { id, version: 1, owner: owner.clone(), definition: rule, created_at: at, updated_at: at };
     let view = resource.view(&Placement::default(), &BTreeSet::new(), None);
-    let Ok(again) = Definition::parse(&view, owner, &settings) else {
+    let Ok(again) = RuleDefinition::parse(&view, owner, &settings) else {
         return assert!(written.to_string().len() > MAX_RULE_BYTES);
     };
     // An incomplete rule reads inactive; the engine knows that it was meant to be active.
@@ -79,14 +81,14 @@ fn shown(rule: Definition, owner: &Owner, settings: Settings) {
 /// Applies the document as a patch to a plain rule, and to itself.
 fn as_patch(patch: &Value, owner: &Owner) {
     let plain = json::parse(br#"{"name":"r","request":{"url":"https://a.example/{pcid}"}}"#).expect("it is JSON");
-    let plain = Definition::parse(&plain, owner, &Settings::default()).expect("it is a rule");
+    let plain = RuleDefinition::parse(&plain, owner, &Settings::default()).expect("it is a rule");
     let mut patched = plain.document();
     merge_patch(&mut patched, patch);
     let mut again = patched.clone();
     merge_patch(&mut again, patch);
     assert_eq!(again, patched, "a patch applied twice is a patch applied once");
-    let _ = Definition::parse(&patched, owner, &Settings::default()).is_ok();
+    let _ = RuleDefinition::parse(&patched, owner, &Settings::default()).is_ok();
     let copied = copy(&plain, owner, patch);
-    let _ = Definition::parse(&copied, owner, &Settings::default()).is_ok();
+    let _ = RuleDefinition::parse(&copied, owner, &Settings::default()).is_ok();
     let _ = changes(&plain.document(), &copied);
 }

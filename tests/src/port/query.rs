@@ -1,4 +1,4 @@
-//! Clauses about reading a partition, of the table and of the trouble index.
+//! Clauses about reading a partition, of the table and of the attention index.
 
 use tracking_engine::backend::{Backend, Effects, Item, Order, Partition, Range, Swapped};
 
@@ -123,7 +123,7 @@ pub(super) async fn trouble_is_read_in_order_and_in_ranges<B: Backend>(space: Sp
     check(range(Some("2"), None), Order::Descending, 9, &["d", "a", "c"]).await;
 }
 
-/// Checks all items in a partition of the trouble index.
+/// Checks all items in a partition of the attention index.
 async fn check<B: Backend>(space: &Space<B>, partition: &str, expected: &[&str]) {
     space.check_trouble(partition, Range::default(), Order::Ascending, 9, expected).await;
 }

@@ -13,7 +13,7 @@ fn store() -> (Crashing<Store>, tempfile::TempDir) {
 }
 
 fn item(sort: &str) -> Item {
-    Item { key: Key::new("P", sort), rev: 0, body: "{}".to_owned(), expires: None, trouble: None }
+    Item { key: Key::new("P", sort), rev: 0, body: "{}".to_owned(), expires: None, attention: None }
 }
 
 fn put(sort: &str) -> Vec<Effects> {

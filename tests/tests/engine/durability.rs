@@ -34,12 +34,12 @@ const CLERKS: u32 = 4;
 async fn commits_until_it_is_killed() {
     let folder = env::var_os(FOLDER).expect("the test that kills this one names the folder");
     let store = Arc::new(Store::open(Path::new(&folder)).unwrap());
-    let run = store.run();
+    let incarnation = store.incarnation();
     let clerks = (0..CLERKS).map(|clerk| {
         let store = Arc::clone(&store);
         tokio::spawn(async move {
             for n in 0.. {
-                let name = format!("{run}-{clerk}-{n}");
+                let name = format!("{incarnation}-{clerk}-{n}");
                 commit(&store, send(&name)).await;
                 say(&format!("sent {name}"));
                 if let Some(message) = store.receive(now(), &WIDE, 1).messages.pop() {
@@ -135,7 +135,7 @@ fn done(message: &Received) -> Effects {
 }
 
 fn item(partition: &str, name: &str) -> Item {
-    Item { key: Key::new(partition, name), rev: 0, body: "{}".to_owned(), expires: None, trouble: None }
+    Item { key: Key::new(partition, name), rev: 0, body: "{}".to_owned(), expires: None, attention: None }
 }
 
 async fn commit(store: &Store, effects: Effects) {

@@ -87,8 +87,8 @@ async fn p1_a_stop_leaves_what_waits_behind_a_running_send_for_the_next_start() 
     world.rule(&Caller::Admin, json!({"name": "r", "request": {"url": url}})).await;
     world.post(&[sale(1), sale(2), sale(3)]).await.unwrap();
     let engine = world.engine();
-    let lined = engine.worker().line_up(world.pick(16));
-    assert!(engine.worker().work(lined, &Sender::new(true).unwrap(), None).await.is_empty());
+    let queued = engine.worker().queue_up(world.pick(16));
+    assert!(engine.worker().work(queued, &Sender::new(true).unwrap(), None).await.is_empty());
     assert_eq!(*arrived.lock().unwrap(), 1, "what was in line behind it waits");
     serving.abort();
     assert!(serving.await.is_err());

@@ -124,7 +124,7 @@ fn entry_cells(entry: &EntryInternals) -> [String; 6] {
     let mark = if entry.is_this { "*" } else { " " };
     let claim = entry.claim.as_ref().map(|claim| {
         let kind = if claim.is_live { format!("lease until {}", claim.lease_until) } else { "recorded or void".to_owned() };
-        format!("{kind} (run {})", claim.incarnation)
+        format!("{kind} (incarnation {})", claim.incarnation)
     });
     let waits = [
         entry.behind.as_ref().map(|first| format!("behind {} ({})", first.id, word(&first.kind))),

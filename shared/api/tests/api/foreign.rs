@@ -24,8 +24,8 @@ struct Counting {
 }
 
 impl Backend for Counting {
-    fn run(&self) -> u64 {
-        self.store.run()
+    fn incarnation(&self) -> u64 {
+        self.store.incarnation()
     }
 
     fn is_transactional(&self) -> bool {

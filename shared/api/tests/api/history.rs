@@ -25,7 +25,7 @@ fn versions(page: &Answer) -> Vec<u64> {
 
 /// A row as a crash may have left it.
 fn row(partition: &str, sort: &str, data: &Value) -> Item {
-    Item { key: Key::new(partition, sort), rev: 0, body: json!({"v": 1, "d": data}).to_string(), expires: None, trouble: None }
+    Item { key: Key::new(partition, sort), rev: 0, body: json!({"v": 1, "d": data}).to_string(), expires: None, attention: None }
 }
 
 /// The rows of a rule's entries.

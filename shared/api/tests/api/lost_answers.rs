@@ -25,8 +25,8 @@ struct Late {
 }
 
 impl Backend for Late {
-    fn run(&self) -> u64 {
-        self.store.run()
+    fn incarnation(&self) -> u64 {
+        self.store.incarnation()
     }
 
     fn is_transactional(&self) -> bool {

@@ -151,7 +151,7 @@ async fn f10_one_call_looks_at_five_thousand_deliveries_and_the_next_goes_on() {
         let fill = |number: usize| if number == 0 { id.to_owned() } else { format!("dlv_{number:032}") };
         let listed: Vec<Value> = (0..count).map(|number| json!([fill(number), "2026-11-22T09:00:00Z"])).collect();
         let key = Key::new(partition, place);
-        Item { key, rev: 0, body: json!({"v": 1, "d": {"listed": listed}}).to_string(), expires: None, trouble: None }
+        Item { key, rev: 0, body: json!({"v": 1, "d": {"listed": listed}}).to_string(), expires: None, attention: None }
     };
     let hour = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
     let missing = "dlv_00000000000000000000000000000000";

@@ -247,7 +247,7 @@ impl Api {
             if picked.messages.is_empty() {
                 return;
             }
-            assert!(self.engine.worker().work(self.engine.worker().line_up(picked.messages), &sender, None).await.is_empty());
+            assert!(self.engine.worker().work(self.engine.worker().queue_up(picked.messages), &sender, None).await.is_empty());
         }
     }
 }

@@ -116,7 +116,7 @@ async fn work(api: &Api) {
         if picked.messages.is_empty() {
             return;
         }
-        api.engine.worker().work(api.engine.worker().line_up(picked.messages), &sender, None).await;
+        api.engine.worker().work(api.engine.worker().queue_up(picked.messages), &sender, None).await;
     }
 }
 

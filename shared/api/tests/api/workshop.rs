@@ -52,7 +52,7 @@ impl Workshop {
     /// Works messages.
     pub(crate) async fn work(&self, messages: Vec<Received>) {
         let engine = &self.api.engine;
-        assert!(engine.worker().work(engine.worker().line_up(messages), &self.sender, None).await.is_empty());
+        assert!(engine.worker().work(engine.worker().queue_up(messages), &self.sender, None).await.is_empty());
     }
 
     /// Works all that is due.

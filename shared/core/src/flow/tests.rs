@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     caller::Owner,
     testing,
-    tracking_api::{Definition, Settings},
+    tracking_api::{RuleDefinition, Settings},
 };
 
 mod checks;
@@ -19,7 +19,7 @@ fn faults(steps: &Value) -> Vec<(String, String)> {
         masters.insert(mirror, json!({"call": {"url": "https://a.example/"}}));
     }
     let settings = Settings { has_public_url: true, ..Settings::default() };
-    match Definition::parse_with(&document, &Owner::Admin, &settings, &masters) {
+    match RuleDefinition::parse_with(&document, &Owner::Admin, &settings, &masters) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.0.into_iter().map(|fault| (fault.pointer, fault.detail)).collect(),
     }
@@ -28,7 +28,7 @@ fn faults(steps: &Value) -> Vec<(String, String)> {
 /// The plan of a rule with these steps.
 fn plan(steps: &Value) -> Plan {
     let document = json!({"name": "flow", "steps": steps});
-    Definition::parse(&document, &Owner::Admin, &Settings::default()).unwrap_or_else(|faults| panic!("{faults}")).plan
+    RuleDefinition::parse(&document, &Owner::Admin, &Settings::default()).unwrap_or_else(|faults| panic!("{faults}")).plan
 }
 
 fn call(name: &str) -> Value {
@@ -66,10 +66,10 @@ pub(crate) fn example() -> Value {
 #[test]
 fn w1_the_form_that_was_written_is_given_back() {
     let document = json!({"name": "flow", "steps": example()});
-    let definition = Definition::parse(&document, &Owner::Admin, &Settings::default()).unwrap();
+    let definition = RuleDefinition::parse(&document, &Owner::Admin, &Settings::default()).unwrap();
     let shown = definition.document();
     assert_eq!(shown.get("request"), None);
-    let again = Definition::parse(&shown, &Owner::Admin, &Settings::default()).unwrap();
+    let again = RuleDefinition::parse(&shown, &Owner::Admin, &Settings::default()).unwrap();
     assert_eq!(again.document(), shown);
     assert_eq!(shown["steps"][0]["answer"]["hide"], json!(true));
     assert_eq!(shown["steps"][1]["answer"]["rules"][0], example()[1]["answer"]["rules"][0]);

@@ -74,7 +74,7 @@ impl Play {
         self.carry_out(Vec::new())
     }
 
-    fn carry_out(&mut self, mut due: Vec<Due>) -> Vec<String> {
+    fn carry_out(&mut self, mut due: Vec<DuePostback>) -> Vec<String> {
         let hold = self.hold.as_mut().unwrap();
         due.extend(hold.owed(self.delay, self.now));
         let mut done = Vec::new();
@@ -98,7 +98,7 @@ impl Play {
 }
 
 /// A postback as a line such as `final trx_1 v2 approved final=1 correction=0`, or the reason why nothing is sent.
-fn line_of(due: &Due, sent: bool) -> String {
+fn line_of(due: &DuePostback, sent: bool) -> String {
     let kind = match due.kind {
         Kind::Final => "final",
         Kind::Late => "late",

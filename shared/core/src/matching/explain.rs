@@ -10,7 +10,7 @@ use crate::{
     change::Change,
     conditions::Miss,
     event::{Event, EventKind, Subject},
-    hold::{Due, Ending, Hold, Phase},
+    hold::{DuePostback, Ending, Hold, Phase},
     id::Id,
     index::anchoring_condition,
     tracking_api::{Delay, Final},
@@ -139,7 +139,7 @@ impl Candidate<'_> {
     }
 
     /// Carries out the postbacks that a hold owes; a rule that is not active does nothing (P6).
-    fn carry_out(&self, hold: &mut Hold, owed: Vec<Due>) -> BTreeMap<Subject, (Event, Release)> {
+    fn carry_out(&self, hold: &mut Hold, owed: Vec<DuePostback>) -> BTreeMap<Subject, (Event, Release)> {
         let mut released = BTreeMap::new();
         for due in owed.into_iter().filter(|_| self.live) {
             let (event, release) = self.release(&due);

@@ -15,10 +15,10 @@ use crate::{
     change::{Causation, Change, Conversion, Transaction},
     conditions::Miss,
     event::Event,
-    hold::{Due, Ending},
+    hold::{DuePostback, Ending},
     id::Id,
     index::is_asked,
-    tracking_api::{Definition, Delay},
+    tracking_api::{Delay, RuleDefinition},
 };
 
 /// The longest chain of causes that still fires rules (P4).
@@ -32,7 +32,7 @@ pub struct Candidate<'a> {
     /// The owner of the rule.
     pub owner: &'a Owner,
     /// The rule's definition.
-    pub definition: &'a Definition,
+    pub definition: &'a RuleDefinition,
     /// `true` if the rule is active: switched on, and with a value for every secret that it names (V4).
     pub live: bool,
     /// The secrets that have a value, by name; the values are not read.
@@ -128,7 +128,7 @@ impl Candidate<'_> {
     }
 
     /// The end of a postback that a hold of this rule owes, and its event.
-    pub fn release(&self, due: &Due) -> (Event, Release) {
+    pub fn release(&self, due: &DuePostback) -> (Event, Release) {
         let misses = self.definition.conditions.misses(&due.event, &due.transactions);
         let event = if misses.is_empty() { self.postback_event(&due.event, &due.transactions) } else { due.event.clone() };
         let release = match due.instead {

@@ -13,10 +13,10 @@ use crate::{
 
 const NOW: &str = "2026-11-22T09:00:00Z";
 
-fn definition(members: &Value) -> Definition {
+fn definition(members: &Value) -> RuleDefinition {
     let mut document = json!({"name": "x", "request": {"url": "https://a.example/"}});
     document.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
-    Definition::parse(&document, &Owner::Admin, &Settings::default()).unwrap()
+    RuleDefinition::parse(&document, &Owner::Admin, &Settings::default()).unwrap()
 }
 
 /// A change of a sale of `aff_7` with that version and these transactions.
@@ -30,7 +30,7 @@ fn change(version: u64, kind: &str, transactions: &Value) -> Change {
     Change::parse_detail(&detail, "").unwrap()
 }
 
-fn explain(definition: &Definition, owner: &Owner, hold: &mut Option<Hold>, change: &Change) -> Explained {
+fn explain(definition: &RuleDefinition, owner: &Owner, hold: &mut Option<Hold>, change: &Change) -> Explained {
     let id: Id = "trk_1".parse().unwrap();
     let secrets = BTreeMap::new();
     let live = definition.active && definition.secret_names().is_empty();
@@ -191,7 +191,7 @@ fn v3_an_affiliates_final_rule_says_that_the_conversion_is_anothers() {
     let owner = Owner::Affiliate { affiliate_id: "aff_8".parse().unwrap() };
     let document =
         json!({"name": "x", "request": {"url": "https://a.example/"}, "trigger": "conversion_all", "delay": {"mode": "final"}});
-    let rule = Definition::parse(&document, &owner, &Settings::default()).unwrap();
+    let rule = RuleDefinition::parse(&document, &owner, &Settings::default()).unwrap();
     let explained = explain(&rule, &owner, &mut None, &change(1, "created", &json!([])));
     assert_eq!(said(&explained)[0].1, "affiliate: affiliate is aff_7; the rule wants aff_8");
     assert!(!explained.held);
@@ -209,7 +209,7 @@ proptest! {
         if own && let Some(causation) = &mut change.causation {
             causation.tracking_api_id = id.clone();
         }
-        let definition = Definition {
+        let definition = RuleDefinition {
             conditions, trigger: Trigger::ALL[trigger], active, delay: Delay::None, ..definition(&json!({}))
         };
         let secrets = BTreeMap::new();
@@ -230,7 +230,7 @@ proptest! {
         change in testing::change(), conditions in testing::conditions(), trigger in 0..6_usize, settle_seconds in 0..2_u32,
     ) {
         let delay = Delay::Final(Final { settle_seconds, ..Final::default() });
-        let definition = Definition { conditions, trigger: Trigger::ALL[trigger], delay, ..definition(&json!({})) };
+        let definition = RuleDefinition { conditions, trigger: Trigger::ALL[trigger], delay, ..definition(&json!({})) };
         let mut hold = None;
         let explained = explain(&definition, &Owner::Admin, &mut hold, &change);
         prop_assert_eq!(explained.held, hold.as_ref().is_some_and(Hold::is_open));

@@ -1,6 +1,6 @@
 //! Presets: trackers and ad platforms for affiliates, and flows for common tasks, each as a rule to fill in.
 //!
-//! A preset is data, one file each in `data`. [`Definition::parse`](crate::tracking_api::Definition::parse) accepts its rule
+//! A preset is data, one file each in `data`. [`RuleDefinition::parse`](crate::tracking_api::RuleDefinition::parse) accepts its rule
 //! unchanged; values that a person must fill in are placeholders, `YOUR-…`. With a placeholder the rule has a warning
 //! and is inactive. Its retries outlast a receiver that is down for a day. No parameter of a vendor is invented:
 //! where the vendor's pages differ or couldn't be read, the description says so.

@@ -9,7 +9,7 @@ use crate::{
     json,
     json::Value,
     template::{At, Scope, Steps},
-    tracking_api::{Definition, Settings},
+    tracking_api::{RuleDefinition, Settings},
 };
 
 mod ad_platforms;
@@ -77,13 +77,13 @@ fn flows() -> impl Iterator<Item = &'static Preset> {
     all().iter().filter(|preset| preset.kind == Kind::Flow)
 }
 
-fn parsed(rule: &Value, owner: &Owner) -> Definition {
+fn parsed(rule: &Value, owner: &Owner) -> RuleDefinition {
     let settings = Settings { has_public_url: true, ..Settings::default() };
-    Definition::parse(rule, owner, &settings).unwrap_or_else(|faults| panic!("{rule}: {faults}"))
+    RuleDefinition::parse(rule, owner, &settings).unwrap_or_else(|faults| panic!("{rule}: {faults}"))
 }
 
 /// An affiliate's rule and the event of a change on which it fires, with a scope around.
-fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&Definition, &Scope<'_>) -> T) -> T {
+fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&RuleDefinition, &Scope<'_>) -> T) -> T {
     let preset = preset(id);
     let rule = parsed(&filled(preset), &affiliate());
     let change = Change::parse_detail(detail, "").unwrap();
@@ -167,7 +167,7 @@ fn the_list_of_presets_and_their_kinds() {
 
 #[test]
 fn a3_presets_that_set_results_are_for_admins_only() {
-    let refused = |preset: &&Preset| Definition::parse(&preset.tracking_api, &affiliate(), &Settings::default()).is_err();
+    let refused = |preset: &&Preset| RuleDefinition::parse(&preset.tracking_api, &affiliate(), &Settings::default()).is_err();
     let ids = |presets: Vec<&'static Preset>| presets.into_iter().map(|preset| preset.id.as_str()).collect::<Vec<_>>();
     let expected = ["login_json", "create_and_poll", "create_and_callback", "poll_30_days"];
     assert_eq!(ids(all().iter().filter(refused).collect()), expected);

@@ -173,8 +173,8 @@ fn b5_an_answered_probe_lets_the_others_go_and_a_failure_ends_that() {
     assert!(!health.hear(&failure(), (&delivery("chg_0"), at(29)), at(33)), "a send of before times out");
     assert!(health.hear(&failure(), (&delivery("chg_2"), at(32)), at(34)));
     assert_eq!((health.state, health.down_since), (ReceiverState::Open, Some(at(0))), "the same outage");
-    assert_eq!(let_go(0), 2);
-    assert_eq!(let_go(64), 1);
+    assert_eq!(release_count(0), 2);
+    assert_eq!(release_count(64), 1);
 }
 
 #[test]

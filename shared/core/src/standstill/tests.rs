@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     delivery::{Cause as OwedFor, DeliveryId},
     id::Id,
-    line::Line,
+    subject_queue::SubjectQueue,
 };
 
 const NOW: &str = "2026-11-22T09:00:00Z";
@@ -18,8 +18,8 @@ fn delivery() -> DeliveryId {
 }
 
 fn position() -> Position {
-    let line = Line::default();
-    let decision = Decision::Claim { line, attempt: 1, base: 0, lease_until: at(LATER), overtaken: Vec::new() };
+    let queue = SubjectQueue::default();
+    let decision = Decision::Claim { queue, attempt: 1, base: 0, lease_until: at(LATER), overtaken: Vec::new() };
     Position { decision, attempts: 0, lease: None, blocker: None, slot: None, looks_at: None, returns: None, head: 0 }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Definition;
+use super::RuleDefinition;
 use crate::{caller::Owner, hash, json::Value, request::Request};
 
 /// The length of a fingerprint in characters: 125 bits.
@@ -47,7 +47,7 @@ impl Difference {
     }
 }
 
-impl Definition {
+impl RuleDefinition {
     /// The binding of a value of `secret` that `party` writes now.
     pub fn binding(&self, secret: &str, party: &Owner) -> Binding {
         Binding { party: party.clone(), origin: self.origins(), uses: self.uses(secret) }
@@ -126,8 +126,8 @@ mod tests {
             "body": {"format": "json", "fields": [{"path": "a", "value": "{pcid}"}]}}})
     }
 
-    fn parse(document: &Value) -> Definition {
-        Definition::parse(document, &Owner::Admin, &Settings::default()).unwrap()
+    fn parse(document: &Value) -> RuleDefinition {
+        RuleDefinition::parse(document, &Owner::Admin, &Settings::default()).unwrap()
     }
 
     #[track_caller]

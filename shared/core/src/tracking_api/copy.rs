@@ -1,6 +1,6 @@
 //! A rule made from another one: one advertiser, several channels, a token for each (V4).
 
-use super::{Definition, patch::patch_document};
+use super::{RuleDefinition, patch::patch_document};
 use crate::{caller::Owner, json, json::Value};
 
 /// The suffix of a copy's name, if the patch gives none.
@@ -13,7 +13,7 @@ const MOST_OF_NAME: usize = 200 - SUFFIX.len();
 ///
 /// An affiliate's rule is about itself (V3), so a copy for another affiliate is about that affiliate. Faults of the patch are
 /// reported when the document is read.
-pub fn copy(original: &Definition, owner: &Owner, patch: &Value) -> Value {
+pub fn copy(original: &RuleDefinition, owner: &Owner, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut patch = patch.clone();
     let mut document = original.document();
@@ -42,9 +42,9 @@ mod tests {
         Owner::Affiliate { affiliate_id: id.parse().unwrap() }
     }
 
-    fn original(name: &str, owner: &Owner) -> Definition {
+    fn original(name: &str, owner: &Owner) -> RuleDefinition {
         let document = json!({"name": name, "retry": {"max_retries": 3}, "request": {"url": "https://a.example/{channel}"}});
-        Definition::parse(&document, owner, &Settings::default()).unwrap()
+        RuleDefinition::parse(&document, owner, &Settings::default()).unwrap()
     }
 
     #[test]

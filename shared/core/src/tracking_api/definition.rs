@@ -94,7 +94,7 @@ pub struct Settings {
 
 /// A rule as a person wrote it, with defaults filled in and without faults.
 #[derive(Debug, Clone)]
-pub struct Definition {
+pub struct RuleDefinition {
     /// The name for people: 1 to 200 characters without control characters.
     pub name: String,
     /// A description by people, up to 2 000 characters.
@@ -123,7 +123,7 @@ pub struct Definition {
     pub(crate) uses: OnceLock<BTreeMap<String, String>>,
 }
 
-impl Definition {
+impl RuleDefinition {
     /// Reads a rule of this owner. A rule that is too large is not read further. An affiliate's rule is about itself, even if it does not
     /// say so (V3).
     ///
@@ -211,7 +211,7 @@ impl Definition {
         })
     }
 
-    /// The resource's form, with defaults: [`Definition::parse`] reads it, and a merge patch applies to it.
+    /// The resource's form, with defaults: [`RuleDefinition::parse`] reads it, and a merge patch applies to it.
     pub fn document(&self) -> Value {
         let mut map = Map::from_iter([
             ("name".to_owned(), self.name.as_str().into()),

@@ -13,8 +13,8 @@ fn affiliate() -> Owner {
     Owner::Affiliate { affiliate_id: id("aff_7") }
 }
 
-fn parse(document: &Value, owner: &Owner) -> Result<Definition, Faults> {
-    Definition::parse(document, owner, &Settings::default())
+fn parse(document: &Value, owner: &Owner) -> Result<RuleDefinition, Faults> {
+    RuleDefinition::parse(document, owner, &Settings::default())
 }
 
 /// A rule with one further field.
@@ -245,7 +245,7 @@ fn f2_a_rule_over_a_limit_of_today_is_switched_off_and_paused_all_the_same() {
     let mut document = with("answer", json!({"rules": (0..8).map(|number| rule(number * 20)).collect::<Vec<_>>()}));
     document["answer_format"] = json!(2);
     let settings = Settings { stored: true, ..Settings::default() };
-    let stored = Definition::parse(&document, &Owner::Admin, &settings).unwrap();
+    let stored = RuleDefinition::parse(&document, &Owner::Admin, &settings).unwrap();
     assert!(parse(&stored.document(), &Owner::Admin).is_err(), "160 conditions");
     let changed = |name: &str, value: Value| {
         let mut document = stored.document();
@@ -275,7 +275,7 @@ fn v4_off_is_off_whatever_reason_is_given() {
 fn q3_receivers_on_private_addresses_need_the_setting() {
     let document = with("request", json!({"url": "http://127.0.0.1:9/"}));
     assert_eq!(parse(&document, &Owner::Admin).unwrap_err().0[0].pointer, "/request/url");
-    assert!(Definition::parse(&document, &Owner::Admin, &Settings { private_targets: true, ..Settings::default() }).is_ok());
+    assert!(RuleDefinition::parse(&document, &Owner::Admin, &Settings { private_targets: true, ..Settings::default() }).is_ok());
 }
 
 #[test]
@@ -310,17 +310,17 @@ fn case_a14_a_rule_that_was_stored_before_patterns_keeps_its_meaning() {
     )
     .unwrap();
     let settings = Settings { stored: true, ..Settings::default() };
-    let read = Definition::parse(&stored, &Owner::Admin, &settings).unwrap();
+    let read = RuleDefinition::parse(&stored, &Owner::Admin, &settings).unwrap();
     let expected = json!({"rules": [
         {"when": [{"source": "body", "key": "{{a}}", "operator": "equals", "value": r"5\*|x\|y|{{ok}}"}], "then": "delivered"},
         {"when": [{"source": "body", "key": "a", "operator": "string_contains", "value": r"a\|b\*\\"},
                   {"source": "body", "key": "a", "operator": "matches", "value": "^[0-9]{2}*$"}], "then": "pending"},
     ]});
     assert_eq!(read.document()["answer"], expected);
-    let again = Definition::parse(&read.stored(), &Owner::Admin, &settings).unwrap();
+    let again = RuleDefinition::parse(&read.stored(), &Owner::Admin, &settings).unwrap();
     assert_eq!(again.document(), read.document(), "once is enough");
-    assert_eq!(Definition::parse(&read.document(), &Owner::Admin, &Settings::default()).unwrap().document(), read.document());
-    assert_eq!(Definition::current(read.stored()), read.document());
+    assert_eq!(RuleDefinition::parse(&read.document(), &Owner::Admin, &Settings::default()).unwrap().document(), read.document());
+    assert_eq!(RuleDefinition::current(read.stored()), read.document());
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn case_d1_a_condition_learns_of_a_secret_variable_only_whether_it_is_empty() {
                "answer": {"rules": [{"when": [condition], "then": "pending", "set": set}]}})
     };
     for operator in ["is_empty", "is_not_empty"] {
-        assert!(Definition::parse(&with(&on(operator, Value::Null)), &Owner::Admin, &Settings::default()).is_ok());
+        assert!(RuleDefinition::parse(&with(&on(operator, Value::Null)), &Owner::Admin, &Settings::default()).is_ok());
     }
     let detail = "token is a secret variable: only is_empty and is_not_empty may ask for it";
     let macros = json!({"source": "macro", "key": "var.token|upper", "operator": "is_empty"});

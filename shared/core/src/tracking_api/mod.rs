@@ -24,7 +24,7 @@ mod warnings_tests;
 pub use binding::{Binding, Difference};
 pub use bulk::Bulk;
 pub use copy::copy;
-pub use definition::{Definition, MAX_RULE_BYTES, OnNewer, Settings};
+pub use definition::{MAX_RULE_BYTES, OnNewer, RuleDefinition, Settings};
 pub use delay::{Delay, Final, OnExpiry};
 pub use diff::{Change, changes};
 pub use owner::{keeps_owner, owner_of_new};

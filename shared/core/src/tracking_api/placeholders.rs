@@ -1,7 +1,7 @@
 //! Placeholders: parts of a text that its author must replace, as in presets (`YOUR-DOMAIN`). A rule with a placeholder is inactive
 //! until it is filled in.
 
-use super::Definition;
+use super::RuleDefinition;
 use crate::{fault::Faults, json::Value, template::Template};
 
 /// The beginnings of placeholders. [`crate::presets`] use the first.
@@ -16,7 +16,7 @@ pub struct Placeholder<'a> {
     pub text: &'a str,
 }
 
-impl Definition {
+impl RuleDefinition {
     /// Returns the placeholders in its texts, in the order of the document, each once for each text.
     pub fn placeholders(&self) -> Vec<Placeholder<'_>> {
         let requests = self.plan.calls().flat_map(|call| {

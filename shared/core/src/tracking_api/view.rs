@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Definition, placeholders};
+use super::{RuleDefinition, placeholders};
 use crate::{caller::Owner, id::Id, json, json::Value, offer::Placement};
 
 /// A rule with the fields that the server sets.
@@ -17,7 +17,7 @@ pub struct TrackingApi {
     /// The owner; it never changes (V2).
     pub owner: Owner,
     /// The part that a person wrote.
-    pub definition: Definition,
+    pub definition: RuleDefinition,
     /// The time of its creation.
     pub created_at: Timestamp,
     /// The time of its last change.
@@ -64,7 +64,7 @@ impl TrackingApi {
     }
 }
 
-impl Definition {
+impl RuleDefinition {
     /// The reason why it is inactive although it is switched on (V4): placeholders are left, or these secrets have no value.
     pub fn why_inactive(&self, missing_secrets: &BTreeSet<String>) -> Option<String> {
         let reasons = [placeholders::reason(&self.placeholders()), missing_reason(missing_secrets)];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    Definition, Delay, OnExpiry,
+    Delay, OnExpiry, RuleDefinition,
     lookalikes::{Lookalike, lookalikes, macro_in_name},
     placeholders::placeholders_of,
 };
@@ -47,7 +47,7 @@ impl Noted {
     }
 }
 
-impl Definition {
+impl RuleDefinition {
     /// The warnings about the rule, in the order of the document.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut noted = Noted::default();

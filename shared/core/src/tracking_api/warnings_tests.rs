@@ -12,7 +12,7 @@ fn rule(members: &Value) -> Value {
 
 fn warnings(document: &Value) -> Vec<(String, String)> {
     let settings = Settings { private_targets: true, ..Settings::default() };
-    let parsed: Result<Definition, Faults> = Definition::parse(document, &Owner::Admin, &settings);
+    let parsed: Result<RuleDefinition, Faults> = RuleDefinition::parse(document, &Owner::Admin, &settings);
     let definition = parsed.unwrap_or_else(|faults| panic!("{document}: {faults}"));
     definition.warnings().into_iter().map(|warning| (warning.pointer, warning.detail)).collect()
 }
@@ -410,7 +410,8 @@ fn case_b1_a_macro_in_the_argument_of_a_modifier() {
     let advice = "the argument of suffix holds no macros: join the values in a variable, such as \"variables\": {\"joined\": \
                   \"{click_id}{transaction_id}\"}, and write {var.joined|md5}";
     let url = "https://a.example/?c={click_id|suffix:{transaction_id}|md5}";
-    let faults = Definition::parse(&rule(&json!({"request": {"url": url}})), &Owner::Admin, &Settings::default()).unwrap_err();
+    let faults =
+        RuleDefinition::parse(&rule(&json!({"request": {"url": url}})), &Owner::Admin, &Settings::default()).unwrap_err();
     let place = "character 32: ";
     assert_eq!(faults, Faults::one("/request/url", format!("{place}{advice}")));
     let url = "https://a.example/?c={transaction_id|suffix:\\{transaction_id\\}|md5}";

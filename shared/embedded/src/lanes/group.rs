@@ -107,7 +107,7 @@ impl LaneState {
     }
 
     /// Forgets a group without messages, none of which is out.
-    pub(super) fn tidy(&mut self, name: &Arc<str>) {
+    pub(super) fn forget_if_empty(&mut self, name: &Arc<str>) {
         if self.groups.get(name).is_some_and(|group| group.out == 0 && !group.queued && !group.parked && !group.has_some()) {
             self.groups.remove(name);
         }

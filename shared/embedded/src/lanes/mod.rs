@@ -103,7 +103,7 @@ pub(crate) struct Due {
 
 /// All lanes.
 pub(crate) struct Lanes {
-    run: u64,
+    incarnation: u64,
     /// The time of the last pick, and the latest time of all picks.
     clock: i64,
     latest: i64,
@@ -125,10 +125,10 @@ pub(crate) struct Lanes {
 
 impl Lanes {
     /// Loads the lanes of a file: memory is empty, so every group is spilled from its beginning.
-    pub(crate) fn load(connection: &Connection, run: u64) -> rusqlite::Result<Self> {
+    pub(crate) fn load(connection: &Connection, incarnation: u64) -> rusqlite::Result<Self> {
         let clock = disk::last_written(connection)?;
         let mut lanes = Self {
-            run,
+            incarnation,
             clock,
             latest: clock,
             swept: Place::FIRST,
@@ -187,7 +187,7 @@ impl Lanes {
             Ack::Defer(receipt, at) => (receipt, Some(*at)),
         };
         let defer_to = at.map(|at| self.due(Some(at)));
-        let (id, n) = parse(self.run, receipt)?;
+        let (id, n) = parse(self.incarnation, receipt)?;
         let known = self.known.get_mut(&id).filter(|known| known.state == State::Out(n))?;
         known.state = State::Acking(n);
         Some(PendingAck { id, defer_to })
@@ -209,7 +209,7 @@ impl Lanes {
                 }
             }
         }
-        self.each[known.lane].tidy(&known.group);
+        self.each[known.lane].forget_if_empty(&known.group);
     }
 
     /// Notes that the writing failed: the receipt is valid again.
@@ -224,7 +224,7 @@ impl Lanes {
     /// Hands a message back until `at`, in memory alone. Returns false if memory has too many of these: the message must be deferred on
     /// disk.
     pub(crate) fn hand_back(&mut self, receipt: &Receipt, at: Timestamp) -> bool {
-        let Some((id, n)) = parse(self.run, receipt) else { return true };
+        let Some((id, n)) = parse(self.incarnation, receipt) else { return true };
         let Some(known) = self.known.get_mut(&id).filter(|known| known.state == State::Out(n)) else { return true };
         if self.deferred.len() >= DEFERRED {
             return false;
@@ -234,13 +234,13 @@ impl Lanes {
         let known = Known { lane: known.lane, group: Arc::clone(&known.group), ..*known };
         self.deferred.insert((at, id));
         self.free(&known);
-        self.each[known.lane].tidy(&known.group);
+        self.each[known.lane].forget_if_empty(&known.group);
         true
     }
 
     /// Returns the owner whom the group of a message that is out names.
     pub(crate) fn owner_of(&self, receipt: &Receipt) -> Option<Box<str>> {
-        let (id, _) = parse(self.run, receipt)?;
+        let (id, _) = parse(self.incarnation, receipt)?;
         owners::owner(&self.known.get(&id)?.group).map(Box::from)
     }
 
@@ -328,7 +328,7 @@ impl Lanes {
         if let Some((lane, name)) = self.owners.unpark(group) {
             self.each[lane].group_mut(&name).parked = false;
             self.each[lane].queue(&name);
-            self.each[lane].tidy(&name);
+            self.each[lane].forget_if_empty(&name);
         }
     }
 }
@@ -340,9 +340,9 @@ impl Known {
     }
 }
 
-/// Parses a receipt's handle, which is also its token: run, message id, number of the hand-out. Returns `None` for another run.
-fn parse(run: u64, receipt: &Receipt) -> Option<(i64, u64)> {
+/// Parses a receipt's handle, which is also its receive id: incarnation, message id, hand-out. `None` for another incarnation.
+fn parse(incarnation: u64, receipt: &Receipt) -> Option<(i64, u64)> {
     let (of, rest) = receipt.handle.split_once('-')?;
     let (id, n) = rest.split_once('-')?;
-    if of.parse() == Ok(run) { Some((id.parse().ok()?, n.parse().ok()?)) } else { None }
+    if of.parse() == Ok(incarnation) { Some((id.parse().ok()?, n.parse().ok()?)) } else { None }
 }

@@ -100,7 +100,7 @@ impl Lanes {
                 self.unpark(&group);
             }
             self.each[lane].queue(&group);
-            self.each[lane].tidy(&group);
+            self.each[lane].forget_if_empty(&group);
         }
         for (lane, group) in put_back {
             self.each[lane].queue(&group);
@@ -159,8 +159,8 @@ impl Lanes {
         let (id, n) = (place.id, self.hand_outs);
         let state = State::Out(n);
         self.known.insert(id, Known { lane, group: Arc::clone(group), place, state, is_slow, is_late: false });
-        let token = format!("{}-{id}-{n}", self.run);
-        let receipt = Receipt { lane: NAMES[lane].1, handle: token.clone() };
-        Received { receipt, id: id.to_string(), redelivered: false, token, body }
+        let receive_id = format!("{}-{id}-{n}", self.incarnation);
+        let receipt = Receipt { lane: NAMES[lane].1, handle: receive_id.clone() };
+        Received { receipt, id: id.to_string(), redelivered: false, receive_id, body }
     }
 }

@@ -36,16 +36,16 @@ pub(super) fn swap(connection: &Connection, swap: &Swap) -> rusqlite::Result<Swa
 fn insert(connection: &Connection, key: &Key, item: &Item) -> rusqlite::Result<usize> {
     let sql = "INSERT INTO items (pk, sk, rev, expires, trouble_pk, trouble_sk, body) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6) \
         ON CONFLICT DO NOTHING";
-    let (expires, trouble) = (item.expires.map(time::up), item.trouble.as_ref());
-    let (partition, sort) = (trouble.map(|key| &key.partition), trouble.map(|key| &key.sort));
+    let (expires, attention) = (item.expires.map(time::up), item.attention.as_ref());
+    let (partition, sort) = (attention.map(|key| &key.partition), attention.map(|key| &key.sort));
     connection.prepare_cached(sql)?.execute((&key.partition, &key.sort, expires, partition, sort, &item.body))
 }
 
 fn update(connection: &Connection, key: &Key, rev: u64, item: &Item) -> rusqlite::Result<usize> {
     let sql = "UPDATE items SET rev = rev + 1, expires = ?4, trouble_pk = ?5, trouble_sk = ?6, body = ?7 \
         WHERE pk = ?1 AND sk = ?2 AND rev = ?3";
-    let (expires, trouble) = (item.expires.map(time::up), item.trouble.as_ref());
-    let (partition, sort) = (trouble.map(|key| &key.partition), trouble.map(|key| &key.sort));
+    let (expires, attention) = (item.expires.map(time::up), item.attention.as_ref());
+    let (partition, sort) = (attention.map(|key| &key.partition), attention.map(|key| &key.sort));
     connection.prepare_cached(sql)?.execute((&key.partition, &key.sort, rev, expires, partition, sort, &item.body))
 }
 
@@ -91,8 +91,8 @@ fn put(connection: &Connection, item: &Item) -> rusqlite::Result<()> {
     let sql = "INSERT INTO items (pk, sk, rev, expires, trouble_pk, trouble_sk, body) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6) \
         ON CONFLICT DO UPDATE SET rev = rev + 1, expires = excluded.expires, trouble_pk = excluded.trouble_pk, \
         trouble_sk = excluded.trouble_sk, body = excluded.body";
-    let (expires, trouble) = (item.expires.map(time::up), item.trouble.as_ref());
-    let (partition, sort) = (trouble.map(|key| &key.partition), trouble.map(|key| &key.sort));
+    let (expires, attention) = (item.expires.map(time::up), item.attention.as_ref());
+    let (partition, sort) = (attention.map(|key| &key.partition), attention.map(|key| &key.sort));
     connection.prepare_cached(sql)?.execute((&item.key.partition, &item.key.sort, expires, partition, sort, &item.body))?;
     Ok(())
 }

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn job(bytes: usize) -> Job {
-        let item = Item { key: Key::new("p", "s"), rev: 0, body: "x".repeat(bytes), expires: None, trouble: None };
+        let item = Item { key: Key::new("p", "s"), rev: 0, body: "x".repeat(bytes), expires: None, attention: None };
         Job::Commit { effects: vec![Effects { put: vec![item], ..Effects::default() }], answer: oneshot::channel().0 }
     }
 

@@ -55,15 +55,15 @@ fn a_folder_is_made_for_its_owner_alone() {
 }
 
 #[test]
-fn each_opening_is_a_run_of_its_own_and_a_closed_store_is_one_file() {
+fn each_opening_is_an_incarnation_of_its_own_and_a_closed_store_is_one_file() {
     let (store, folder) = store();
-    assert_eq!(store.run(), 1);
+    assert_eq!(store.incarnation(), 1);
     drop(store);
     let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.collect();
     names.sort();
     assert_eq!(names, ["tracking.db", "tracking.lock"]);
-    assert_eq!(open(folder.path()).run(), 2);
+    assert_eq!(open(folder.path()).incarnation(), 2);
 }
 
 #[test]
@@ -93,20 +93,20 @@ async fn a_file_of_the_first_version_is_read() {
     drop(file);
     private(folder.path());
     let store = open(folder.path());
-    assert_eq!(store.run(), 42);
+    assert_eq!(store.incarnation(), 42);
     let item = Item {
         key: Key::new("C#1", "D#9"),
         rev: 3,
         body: r#"{"f":1}"#.to_owned(),
         expires: Some("2026-11-22T12:00:00Z".parse().unwrap()),
-        trouble: Some(Key::new("failed#0", "2026#D#9")),
+        attention: Some(Key::new("failed#0", "2026#D#9")),
     };
     assert_eq!(store.get(&[Key::new("C#1", "D#9")]).await, Ok(vec![Some(item.clone())]));
-    let trouble = Partition::Trouble("failed#0".to_owned());
-    assert_eq!(store.query(&trouble, &Range::default(), Order::Ascending, 9).await, Ok(vec![item]));
+    let attention = Partition::Attention("failed#0".to_owned());
+    assert_eq!(store.query(&attention, &Range::default(), Order::Ascending, 9).await, Ok(vec![item]));
     assert_eq!(bodies(&all(&store, at(-1))), [r#"{"m":9}"#]);
     let waited = all(&store, at(0)).remove(0);
-    assert_eq!((waited.body.as_str(), waited.token.as_str()), (r#"{"m":7}"#, "42-7-2"));
+    assert_eq!((waited.body.as_str(), waited.receive_id.as_str()), (r#"{"m":7}"#, "42-7-2"));
     send(&store, vec![support::fresh("g", "new")]).await;
     assert_eq!(all(&store, at(0))[0].receipt.handle, "42-10-3", "the ids go on");
     let event = BusEvent { seq: 5, time: at(0), detail_type: "Receiver Down".to_owned(), detail: json!({"host": "a.example"}) };
@@ -144,7 +144,7 @@ async fn events_leave_the_bus_after_thirty_days() {
 async fn what_expired_is_purged_and_nothing_else() {
     let (store, _folder) = store();
     let item =
-        |n: i64, expires| Item { key: Key::new("C#1", format!("{n:05}")), rev: 0, body: String::new(), expires, trouble: None };
+        |n: i64, expires| Item { key: Key::new("C#1", format!("{n:05}")), rev: 0, body: String::new(), expires, attention: None };
     let mut put: Vec<_> = (0..1_200).map(|n| item(n, Some(at(10)))).collect();
     put.push(item(1_200, Some(at(11))));
     put.push(item(1_201, None));

@@ -11,7 +11,7 @@ async fn a_message_is_handed_out_once_and_gone_when_done() {
     let messages = all(&store, at(0));
     assert_eq!(bodies(&messages), ["a"]);
     assert_eq!(messages[0].receipt, Receipt { lane: Lane::Delivery, handle: "1-1-1".to_owned() });
-    assert_eq!(messages[0].token, "1-1-1", "run, message, hand-out");
+    assert_eq!(messages[0].receive_id, "1-1-1", "incarnation, message, hand-out");
     assert_eq!(bodies(&all(&store, at(9_999))), [""; 0]);
     ack(&store, vec![Ack::Delete(messages[0].receipt.clone())]).await;
     drop(store);
@@ -140,7 +140,7 @@ async fn again_puts_a_message_off_and_gives_it_another_token() {
     let picked = store.receive(at(59), &support::WIDE, 16);
     assert_eq!((picked.messages.len(), picked.next_due), (0, Some(at(60))));
     let second = all(&store, at(60)).remove(0);
-    assert_eq!((second.body.as_str(), second.token.as_str()), ("a", "1-1-2"));
+    assert_eq!((second.body.as_str(), second.receive_id.as_str()), ("a", "1-1-2"));
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_stale_receipt_acks_nothing_and_the_rest_of_its_step_is_written() {
     store.hand_back(&stale, at(0));
     let valid = all(&store, at(0)).remove(0).receipt;
     let key = Key::new("C#1", "L#1");
-    let item = Item { key: key.clone(), rev: 0, body: "{}".to_owned(), expires: None, trouble: None };
+    let item = Item { key: key.clone(), rev: 0, body: "{}".to_owned(), expires: None, attention: None };
     commit(&store, Effects { put: vec![item], acks: vec![Ack::Delete(stale.clone())], ..Effects::default() }).await;
     assert!(store.get(&[key]).await.unwrap()[0].is_some());
     store.hand_back(&stale, at(0));
@@ -223,14 +223,14 @@ async fn a_receipt_acks_once() {
 }
 
 #[tokio::test]
-async fn a_receipt_of_an_earlier_run_acks_nothing() {
+async fn a_receipt_of_an_earlier_incarnation_acks_nothing() {
     let (store, folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
     let old = all(&store, at(0)).remove(0);
     drop(store);
     let store = open(folder.path());
     let again = all(&store, at(0)).remove(0);
-    assert_eq!((again.body.as_str(), again.token.as_str()), ("a", "2-1-1"));
+    assert_eq!((again.body.as_str(), again.receive_id.as_str()), ("a", "2-1-1"));
     ack(&store, vec![Ack::Delete(old.receipt)]).await;
     assert_eq!(store.depth().unwrap().delivery, LaneDepth { ready: 0, waiting: 0, in_flight: 1 });
 }
@@ -243,7 +243,7 @@ async fn a_restart_makes_every_message_visible_that_was_not_acked() {
     ack(&store, vec![Ack::Delete(messages[1].receipt.clone())]).await;
     drop(store);
     let store = open(folder.path());
-    assert_eq!(store.run(), 2);
+    assert_eq!(store.incarnation(), 2);
     assert_eq!(bodies(&all(&store, at(0))), ["a", "b"]);
 }
 

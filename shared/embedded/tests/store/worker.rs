@@ -74,15 +74,15 @@ async fn every_message_reaches_a_handler_and_a_batch_is_of_one_lane() {
 async fn what_a_handler_leaves_or_panics_on_comes_again() {
     let (store, _folder) = store();
     send(&store, vec![fresh("g", "a")]).await;
-    let (tokens, (done, shutdown)) = (Arc::new(Mutex::new(Vec::new())), oneshot::channel::<()>());
+    let (receive_ids, (done, shutdown)) = (Arc::new(Mutex::new(Vec::new())), oneshot::channel::<()>());
     let done = Arc::new(Mutex::new(Some(done)));
     let handle = |messages: Vec<Received>| {
-        let (store, tokens, done) = (store.clone(), Arc::clone(&tokens), Arc::clone(&done));
+        let (store, receive_ids, done) = (store.clone(), Arc::clone(&receive_ids), Arc::clone(&done));
         async move {
             let round = {
-                let mut tokens = tokens.lock().unwrap();
-                tokens.push(messages[0].token.clone());
-                tokens.len()
+                let mut receive_ids = receive_ids.lock().unwrap();
+                receive_ids.push(messages[0].receive_id.clone());
+                receive_ids.len()
             };
             match round {
                 1 => panic!("a bug"),
@@ -95,7 +95,7 @@ async fn what_a_handler_leaves_or_panics_on_comes_again() {
         }
     };
     soon(work(&store, ticking(), shutdown, GRACE, &Handle::current(), handle)).await;
-    assert_eq!(*tokens.lock().unwrap(), ["1-1-1", "1-1-2", "1-1-3"]);
+    assert_eq!(*receive_ids.lock().unwrap(), ["1-1-1", "1-1-2", "1-1-3"]);
     assert_eq!(store.depth().unwrap().delivery, LaneDepth::default());
 }
 

@@ -7,7 +7,7 @@ use tracking_embedded::{LaneDepth, Store};
 use tracking_engine::backend::{Ack, Backend, Effects, Item, Key, Published, Swap, Swapped};
 
 fn item(sort: &str) -> Item {
-    Item { key: Key::new("P", sort), rev: 0, body: "{}".to_owned(), expires: None, trouble: None }
+    Item { key: Key::new("P", sort), rev: 0, body: "{}".to_owned(), expires: None, attention: None }
 }
 
 /// Makes the file refuse the item `poison` from here on, as a full disk would.

@@ -6,20 +6,20 @@ use tracking_core::{change::Change, event::Event, json};
 
 use crate::{
     backend::{Backend, Received, StoreError},
-    rows::{DeliveryRow, Job},
+    rows::{DeliveryRow, OwedDelivery},
     store::Store,
 };
 
 /// Returns true if the row is that of another change. A held delivery is published with a later change than it began with.
-pub(super) fn is_another(row: &DeliveryRow, job: &Job) -> bool {
-    !job.held && !row.job.held && row.job.event != job.event
+pub(super) fn is_another(row: &DeliveryRow, owed: &OwedDelivery) -> bool {
+    !owed.held && !row.owed.held && row.owed.event != owed.event
 }
 
 /// Keeps the change of a message as a bad event, and ends the message.
-pub(super) async fn reject<B: Backend>(store: &Store<B>, received: &Received, job: &Job) -> Result<(), StoreError> {
-    let change = change_of(job.event.whole());
+pub(super) async fn reject<B: Backend>(store: &Store<B>, received: &Received, owed: &OwedDelivery) -> Result<(), StoreError> {
+    let change = change_of(owed.event.whole());
     let faults = change.id_is_taken("/detail");
-    tracing::warn!(%faults, delivery_id = %job.id, "a bad event was rejected");
+    tracing::warn!(%faults, delivery_id = %owed.id, "a bad event was rejected");
     let event = json!({"detail-type": "Conversion Changed", "detail": change}).to_string();
     let mut effects = received.done();
     effects.put.push(store.rejected_item(event.as_bytes(), &faults));

@@ -10,7 +10,7 @@ use tracking_core::{
     id::Id,
 };
 
-use crate::{rows::Job, secrets::SealingKey};
+use crate::{rows::OwedDelivery, secrets::SealingKey};
 
 /// The longest token, in characters.
 const MAX_TOKEN: usize = 512;
@@ -86,12 +86,12 @@ impl fmt::Debug for CallbackUrls {
 
 impl CallbackUrls {
     /// The URLs that the plan's texts hold; `None` if they hold none.
-    pub(super) fn new(plan: &Plan, base: Option<&str>, of: Option<(&Job, Arc<SealingKey>)>) -> Option<Arc<Self>> {
+    pub(super) fn new(plan: &Plan, base: Option<&str>, of: Option<(&OwedDelivery, Arc<SealingKey>)>) -> Option<Arc<Self>> {
         let names: Vec<_> = plan.callback_urls().map(|(name, step)| (name.to_owned(), step.to_owned())).collect();
         if names.is_empty() {
             return None;
         }
-        let of = of.map(|(job, key)| (job.rule.clone(), job.id.clone(), key));
+        let of = of.map(|(owed, key)| (owed.rule.clone(), owed.id.clone(), key));
         Some(Arc::new(Self { base: base.unwrap_or_default().to_owned(), of, names }))
     }
 

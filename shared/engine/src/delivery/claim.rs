@@ -16,8 +16,8 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, State, used_up},
     flow::Call,
-    line::{Ask, Decision, Line, Present, Recorded},
     standstill::Cause,
+    subject_queue::{ClaimRequest, Decision, Present, Recorded, SubjectQueue},
 };
 
 pub(super) use self::behind::{delete_or_defer, finishes};
@@ -33,8 +33,8 @@ use crate::{
     backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
     delivery::Deliveries,
     keys,
-    rows::{self, DeliveryRow, Job},
-    rules::{Head, Rule},
+    rows::{self, DeliveryRow, OwedDelivery},
+    rules::{Rule, RuleHead},
     spans,
 };
 
@@ -57,7 +57,7 @@ type Ready = (Rule, Arc<BTreeMap<String, String>>);
 /// A delivery that asks for its next attempt.
 struct Asking<'a> {
     received: &'a Received,
-    job: Job,
+    owed: OwedDelivery,
     rule: Rule,
     /// Its place in the flow of its rule, if that is one.
     flow: Option<Box<InFlow>>,
@@ -96,7 +96,7 @@ impl Asking<'_> {
 struct View {
     /// The subject queue's revision; none if there is no such queue, or it was not read.
     rev: Option<u64>,
-    line: Line,
+    queue: SubjectQueue,
     /// The revision of the delivery's own row.
     row_rev: Option<u64>,
     /// The log's rows of the deliveries on the subject queue.
@@ -116,7 +116,7 @@ struct Won {
 
 /// A subject queue with a claim, to be written.
 struct Claim {
-    line: Line,
+    queue: SubjectQueue,
     overtaken: Vec<DeliveryId>,
     won: Won,
 }
@@ -133,34 +133,34 @@ enum Step {
 
 /// The reason why a rule does not send a delivery as it is now.
 enum NotNow {
-    /// It no longer sends deliveries of the job's epoch (P6).
+    /// It no longer sends deliveries of this epoch (P6).
     Off,
     /// Not for now: a value must be written again first, or it is paused.
     Standby(Standby),
 }
 
 impl<B: Backend> Deliveries<B> {
-    pub(crate) async fn claim_job(
+    pub(crate) async fn claim_owed(
         &self,
         received: &Received,
-        mut job: Job,
+        mut owed: OwedDelivery,
         row: Option<DeliveryRow>,
         until: Option<Timestamp>,
         began: Option<Timestamp>,
     ) -> Result<Claiming, StoreError> {
-        if !self.store.complete(&mut job).await? {
-            return incomplete::end(self, received, &job).await;
+        if !self.store.complete(&mut owed).await? {
+            return incomplete::end(self, received, &owed).await;
         }
         // A first try finds no subject queue most of the time. Where something may be known of it, the queue is read first.
-        let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && job.after.is_none();
-        let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
+        let is_fresh = received.receipt.lane == Lane::Delivery && !received.redelivered && owed.after.is_none();
+        let key = keys::subject_queue(&owed.id, &owed.rule, &owed.event.known().subject());
         // Before anything else is decided, so that what the message has to publish is not lost if the rule is gone or time is up.
-        let mut view = if is_fresh { None } else { Some(self.read_line(received, &job, &key).await?) };
-        let (rule, secrets) = match self.sending_rule(&job).await? {
+        let mut view = if is_fresh { None } else { Some(self.read_queue(received, &owed, &key).await?) };
+        let (rule, secrets) = match self.sending_rule(&owed).await? {
             Ok(ready) => ready,
-            Err(NotNow::Off) => return self.end_switched_off(received, &job).await,
+            Err(NotNow::Off) => return self.end_switched_off(received, &owed).await,
             Err(NotNow::Standby(standby)) => {
-                self.stand_by(received, &job, &standby).await?;
+                self.stand_by(received, &owed, &standby).await?;
                 return Ok(Claiming::NothingToSend);
             }
         };
@@ -169,21 +169,21 @@ impl<B: Backend> Deliveries<B> {
             // Handed back, uncharged: another process has the time. The retry lane counts no receives.
             tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
             let host = rule.definition.first_host();
-            self.store.commit_one(self.defer(received, &job, host, self.store.now(), row.as_ref())).await?;
+            self.store.commit_one(self.defer(received, &owed, host, self.store.now(), row.as_ref())).await?;
             return Ok(Claiming::NothingToSend);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some() || finishes(&rule.definition);
         let seal = Seal::default();
-        let mut asking = Asking { received, job, rule, flow: None, secrets, seal, key, until, began, paced: None, slot: None };
+        let mut asking = Asking { received, owed, rule, flow: None, secrets, seal, key, until, began, paced: None, slot: None };
         if view.is_none() && !reads {
             view = Some(View::default());
         }
         loop {
             let view = match view.take() {
                 Some(view) => view,
-                None => self.read_line(received, &asking.job, &asking.key).await?,
+                None => self.read_queue(received, &asking.owed, &asking.key).await?,
             };
-            asking.seal = Box::pin(Seal::of(&self.rules, &asking.rule.definition, view.records.get(&asking.job.id))).await?;
+            asking.seal = Box::pin(Seal::of(&self.rules, &asking.rule.definition, view.records.get(&asking.owed.id))).await?;
             // The place in a flow is as old as the row that it is read from.
             if asking.rule.definition.plan.is_flow() && !Box::pin(walk_on(self, &mut asking, &view)).await? {
                 return Ok(Claiming::NothingToSend);
@@ -199,49 +199,49 @@ impl<B: Backend> Deliveries<B> {
     /// Takes one decision of the subject queue, and acts on it.
     async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, StoreError> {
         let now = self.store.now();
-        let Asking { received, job, rule, .. } = &*asking;
-        let base = view.records.get(&job.id).map_or(0, |row| row.base);
+        let Asking { received, owed, rule, .. } = &*asking;
+        let base = view.records.get(&owed.id).map_or(0, |row| row.base);
         let max_attempts = asking.max_attempts(base);
-        let (row, row_rev) = (view.records.get(&job.id).cloned(), view.row_rev);
-        if row.as_ref().is_some_and(|row| is_another(row, job)) {
-            another::reject(&self.store, received, job).await?;
+        let (row, row_rev) = (view.records.get(&owed.id).cloned(), view.row_rev);
+        if row.as_ref().is_some_and(|row| is_another(row, owed)) {
+            another::reject(&self.store, received, owed).await?;
             return Ok(Step::Acked);
         }
         let ending = |attempts| {
             let row = row.clone().zip(row_rev);
-            Ending { job, row, attempts, max_attempts, definition: Some(&rule.definition), emitted: Vec::new() }
+            Ending { owed, row, attempts, max_attempts, definition: Some(&rule.definition), emitted: Vec::new() }
         };
         let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
-        let decision = view.line.decide(&self.ask(asking, base, now), &recorded);
+        let decision = view.queue.decide(&self.claim_request(asking, base, now), &recorded);
         match decision {
-            Decision::Claim { line, attempt, base, lease_until, overtaken } => {
-                let claim = Claim { line, overtaken, won: Won { row, row_rev, attempt, base, lease_until } };
+            Decision::Claim { queue, attempt, base, lease_until, overtaken } => {
+                let claim = Claim { queue, overtaken, won: Won { row, row_rev, attempt, base, lease_until } };
                 return self.win(asking, &view, claim, now).await;
             }
-            Decision::Mine { line, attempt, base, lease_until } => {
+            Decision::Mine { queue, attempt, base, lease_until } => {
                 let row = self.without_outbox(row).await?;
-                if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
+                if !self.swap_if_any(asking.key.clone(), view.rev, queue.as_ref(), now).await? {
                     return Ok(Step::Again);
                 }
                 self.in_time(asking, lease_until)?;
                 return Ok(Step::Send(Box::new(Won { row, row_rev, attempt, base, lease_until })));
             }
             Decision::Ended => self.store.commit_one(behind::release(self, asking, &view)).await?,
-            Decision::Wait { until, line } => {
+            Decision::Wait { until, queue } => {
                 if let Some(step) = receiver::wait_behind(self, asking, &view, until).await? {
                     return Ok(step);
                 }
-                let until = self.pace.slot(&job.owner, &job.event, until, now);
-                spans::waits_in_line(&view.line, &self.ask(asking, base, now), &recorded, until);
-                if !self.swap_if_any(asking.key.clone(), view.rev, line.as_ref(), now).await? {
+                let until = self.pace.slot(&owed.owner, &owed.event, until, now);
+                spans::waits_in_queue(&view.queue, &self.claim_request(asking, base, now), &recorded, until);
+                if !self.swap_if_any(asking.key.clone(), view.rev, queue.as_ref(), now).await? {
                     return Ok(Step::Again);
                 }
-                let is_sent = view.line.position(&self.ask(asking, base, now), &recorded).lease.is_some();
+                let is_sent = view.queue.position(&self.claim_request(asking, base, now), &recorded).lease.is_some();
                 let row = match row {
-                    None if !is_sent => self.show_waiting(job, max_attempts, until, Cause::Behind).await?,
+                    None if !is_sent => self.show_waiting(owed, max_attempts, until, Cause::Behind).await?,
                     row => row,
                 };
-                self.store.commit_one(self.defer(received, job, asking.call().request.host(), until, row.as_ref())).await?;
+                self.store.commit_one(self.defer(received, owed, asking.call().request.host(), until, row.as_ref())).await?;
             }
             Decision::Spent { attempts, base, cut_off } => {
                 let why = if cut_off { "cut off; it may have arrived" } else { "no answer that ended it" };
@@ -263,14 +263,14 @@ impl<B: Backend> Deliveries<B> {
         Ok(if self.end(received, ending, state, why).await? { Step::Acked } else { Step::Again })
     }
 
-    /// The question to the subject queue.
-    fn ask<'a>(&self, asking: &'a Asking<'_>, base: u32, now: Timestamp) -> Ask<'a> {
-        let Asking { received, job, .. } = asking;
-        Ask {
-            id: &job.id,
-            order: job.event.known().order(),
-            after: job.after.as_ref().filter(|_| job.created_at + PATIENCE > now),
-            token: &received.token,
+    /// The claim request of a delivery.
+    fn claim_request<'a>(&self, asking: &'a Asking<'_>, base: u32, now: Timestamp) -> ClaimRequest<'a> {
+        let Asking { received, owed, .. } = asking;
+        ClaimRequest {
+            id: &owed.id,
+            order: owed.event.known().order(),
+            after: owed.after.as_ref().filter(|_| owed.created_at + PATIENCE > now),
+            receive_id: &received.receive_id,
             present: Present { now, ..self.store.present() },
             timeout_seconds: asking.call().request.timeout().seconds(),
             step: asking.flow.as_deref().filter(|_| asking.rule.definition.plan.has_steps()).map(|flow| &*flow.progress.step),
@@ -280,7 +280,7 @@ impl<B: Backend> Deliveries<B> {
 
     /// Writes a subject queue with a claim, once the rule's rate lets it go.
     async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, StoreError> {
-        let Claim { line, overtaken, won } = claim;
+        let Claim { queue, overtaken, won } = claim;
         if let Some(step) = receiver::wait(self, asking, view, won.attempt).await? {
             return Ok(step);
         }
@@ -289,7 +289,7 @@ impl<B: Backend> Deliveries<B> {
         }
         let row = self.without_outbox(won.row).await?;
         self.in_time(asking, won.lease_until)?;
-        if !self.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
+        if !self.swap_queue(asking.key.clone(), view.rev, &queue, now).await.is_done()? {
             return Ok(Step::Again);
         }
         if let Err(error) = self.overtake(&overtaken, OVERTAKEN).await {
@@ -300,20 +300,20 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Ends a delivery that its rule does not send any more (P6).
-    async fn end_switched_off(&self, received: &Received, job: &Job) -> Result<Claiming, StoreError> {
+    async fn end_switched_off(&self, received: &Received, owed: &OwedDelivery) -> Result<Claiming, StoreError> {
         for _ in 0..READS {
-            let row = self.store.read_row::<DeliveryRow>(keys::delivery(&job.id)).await?;
-            if row.as_ref().is_some_and(|(row, _)| row.job.epoch > job.epoch) {
+            let row = self.store.read_row::<DeliveryRow>(keys::delivery(&owed.id)).await?;
+            if row.as_ref().is_some_and(|(row, _)| row.owed.epoch > owed.epoch) {
                 // A person has resent it since: the resend has a message of its own.
                 self.store.commit_one(received.done()).await?;
                 return Ok(Claiming::NothingToSend);
             }
-            let ending = Ending { job, row, attempts: 0, max_attempts: 0, definition: None, emitted: Vec::new() };
+            let ending = Ending { owed, row, attempts: 0, max_attempts: 0, definition: None, emitted: Vec::new() };
             if self.end(received, ending, State::Cancelled, SWITCHED_OFF).await? {
                 return Ok(Claiming::NothingToSend);
             }
         }
-        Err(StoreError::Contended(format!("the row of delivery {}", job.id)))
+        Err(StoreError::Contended(format!("the row of delivery {}", owed.id)))
     }
 
     /// Refuses a send that may outlive its lease or its process: a newer change could be sent beside it (P3). The claimed attempt stays
@@ -326,18 +326,18 @@ impl<B: Backend> Deliveries<B> {
         Ok(())
     }
 
-    /// The rule as it is now with its secrets, if it still sends deliveries of the job's epoch (P6). Everything that sending needs is read
+    /// The rule as it is now with its secrets, if it still sends deliveries of this epoch (P6). Everything that sending needs is read
     /// before an attempt is counted.
-    async fn sending_rule(&self, job: &Job) -> Result<Result<Ready, NotNow>, StoreError> {
+    async fn sending_rule(&self, owed: &OwedDelivery) -> Result<Result<Ready, NotNow>, StoreError> {
         for _ in 0..READS {
-            let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(Err(NotNow::Off)) };
-            let head: Head = rows::read_item(&item)?;
-            if !head.sends(job.epoch) {
+            let Some(item) = self.store.get_one(keys::head(&owed.rule)).await? else { return Ok(Err(NotNow::Off)) };
+            let head: RuleHead = rows::read_item(&item)?;
+            if !head.sends(owed.epoch) {
                 return Ok(Err(NotNow::Off));
             }
             // Text and secrets of a head that was replaced meanwhile may be gone: then the head is read again.
-            let Some(definition) = self.rules.definition(&job.rule, &head).await? else { continue };
-            let rule = Rule { id: job.rule.clone(), head: head.into(), definition };
+            let Some(definition) = self.rules.definition(&owed.rule, &head).await? else { continue };
+            let rule = Rule { id: owed.rule.clone(), head: head.into(), definition };
             if let Some((reason, since)) = rule.head.unbound(&rule.definition) {
                 return Ok(Err(NotNow::Standby(Standby { rule, cause: Cause::Secret, reason, since })));
             }
@@ -351,20 +351,26 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(Ok((rule, secrets)));
             }
         }
-        Err(StoreError::Unavailable(format!("the text or a secret of rule {} is missing", job.rule)))
+        Err(StoreError::Unavailable(format!("the text or a secret of rule {} is missing", owed.rule)))
     }
 
     /// Writes a subject queue if there is one to write. Returns false if somebody else changed it since it was read.
-    async fn swap_if_any(&self, key: Key, rev: Option<u64>, line: Option<&Line>, now: Timestamp) -> Result<bool, StoreError> {
-        match line {
-            Some(line) => self.swap_line(key, rev, line, now).await.is_done(),
+    async fn swap_if_any(
+        &self,
+        key: Key,
+        rev: Option<u64>,
+        queue: Option<&SubjectQueue>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        match queue {
+            Some(queue) => self.swap_queue(key, rev, queue, now).await.is_done(),
             None => Ok(true),
         }
     }
 
     /// Writes a subject queue if nobody else has changed it since it was read.
-    pub(crate) async fn swap_line(&self, key: Key, rev: Option<u64>, line: &Line, now: Timestamp) -> Swapped {
-        let item = Item { expires: Some(now + self.store.memory()), ..rows::item(key.clone(), line) };
+    pub(crate) async fn swap_queue(&self, key: Key, rev: Option<u64>, queue: &SubjectQueue, now: Timestamp) -> Swapped {
+        let item = Item { expires: Some(now + self.store.memory()), ..rows::item(key.clone(), queue) };
         self.store.swap_one(Swap { key, expect: rev, new: Some(item) }).await
     }
 
@@ -381,25 +387,26 @@ impl<B: Backend> Deliveries<B> {
 
     /// The subject queue, and the log's rows of this delivery and of those on the queue. Publishes events that the message may have left
     /// unpublished.
-    async fn read_line(&self, received: &Received, job: &Job, key: &Key) -> Result<View, StoreError> {
-        let mut read = self.store.backend().get(&[key.clone(), keys::delivery(&job.id)]).await?;
+    async fn read_queue(&self, received: &Received, owed: &OwedDelivery, key: &Key) -> Result<View, StoreError> {
+        let mut read = self.store.backend().get(&[key.clone(), keys::delivery(&owed.id)]).await?;
         let own = read.pop().flatten();
         let item = read.pop().flatten();
         let rev = item.as_ref().map(|item| item.rev);
-        let line: Line = item.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
-        let others: Vec<_> = line.entries.iter().map(|entry| &entry.id).chain(&job.after).filter(|id| **id != job.id).collect();
+        let queue: SubjectQueue = item.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
+        let others: Vec<_> =
+            queue.entries.iter().map(|entry| &entry.id).chain(&owed.after).filter(|id| **id != owed.id).collect();
         let keys: Vec<_> = others.into_iter().map(keys::delivery).collect();
         let others = self.store.get_all(&keys).await?;
         let row_rev = own.as_ref().map(|item| item.rev);
         let mut records = HashMap::new();
         for item in others.into_iter().chain([own]).flatten() {
             let row: DeliveryRow = rows::read_item(&item)?;
-            records.insert(row.job.id.clone(), row);
+            records.insert(row.owed.id.clone(), row);
         }
-        if let Some(row) = records.get(&job.id) {
+        if let Some(row) = records.get(&owed.id) {
             self.publish_left_by(received, row).await?;
         }
-        Ok(View { rev, line, row_rev, records })
+        Ok(View { rev, queue, row_rev, records })
     }
 
     /// Ends older deliveries that wait (P3). If this is cut off, their own messages end them.
@@ -425,19 +432,19 @@ impl<B: Backend> Deliveries<B> {
     }
 
     fn claimed(&self, asking: Asking<'_>, won: Won) -> Result<Claiming, StoreError> {
-        let Asking { received, job, rule, flow, secrets, seal, until, began, .. } = asking;
+        let Asking { received, owed, rule, flow, secrets, seal, until, began, .. } = asking;
         let Won { row, row_rev, attempt, base, lease_until } = won;
         let at = self.store.now();
         let under_way = self.recorder.begin();
         let received = received.clone();
-        let listed = AtomicBool::new(row.is_some() || job.held);
+        let listed = AtomicBool::new(row.is_some() || owed.held);
         let shown = AtomicBool::new(false);
         // Variables of a flow are stored with its place.
         let own = row.as_ref().filter(|_| flow.is_none()).map(|row| seal.open(row)).transpose()?;
         Ok(Claiming::Send(Box::new(Claimed {
             received,
             rule,
-            job,
+            owed,
             row,
             row_rev,
             flow,

@@ -6,15 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     answer::{ExtractedData, Verdict},
     delivery::{DeliveryId, Next, Repeats, State, after_attempt},
-    line::Line,
     receiver::{Receiver, Sign},
     request::Rendered,
     retry::parse_retry_after,
+    subject_queue::SubjectQueue,
 };
 
 use super::{
-    Claimed, Continued, SWITCHED_OFF, Sent,
-    render::{Heard as Shown, Judged, is_heavy, masked, shown_request},
+    Claimed, Continued, SWITCHED_OFF, SendResult,
+    render::{Judged, ShownResponse, is_heavy, masked, shown_request},
     walk::{Followed, after_response, change_kept_variables},
 };
 use crate::{
@@ -22,9 +22,9 @@ use crate::{
     delivery::Deliveries,
     failing::Concluded,
     keys,
-    receivers::Heard,
-    rows::{self, Attempt, DeliveryRow, Job, LoggedRequest},
-    rules::Head,
+    receivers::ReceiverAttempt,
+    rows::{self, Attempt, DeliveryRow, LoggedRequest, OwedDelivery},
+    rules::RuleHead,
     secrets::Scrubber,
     sender::SendFault,
 };
@@ -43,11 +43,11 @@ struct Understood {
     scrubber: Scrubber,
     retry_after: Option<String>,
     judged: Judged,
-    heard: Shown,
+    heard: ShownResponse,
 }
 
 impl Understood {
-    fn of(claimed: &Claimed, sent: Sent) -> Self {
+    fn of(claimed: &Claimed, sent: SendResult) -> Self {
         let rendering = claimed.rendering();
         let shown = rendering.shown().ok();
         let scrubber = rendering.scrubber(shown.as_ref(), claimed.rule.head.is_of_two_parties());
@@ -86,7 +86,7 @@ impl Draft {
     fn of(claimed: &Claimed, understood: &Understood, now: Timestamp) -> Self {
         let mut row = claimed.row_or_new(State::Waiting);
         let Understood { retry_after, judged, scrubber, .. } = understood;
-        row.job = claimed.job.clone();
+        row.owed = claimed.owed.clone();
         row.keeps_until = None;
         row.attempts = claimed.attempt;
         row.base = claimed.base;
@@ -107,10 +107,10 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
-    pub async fn conclude(&self, claimed: Claimed, sent: Sent) -> Result<Option<Continued>, StoreError> {
+    pub async fn conclude(&self, claimed: Claimed, sent: SendResult) -> Result<Option<Continued>, StoreError> {
         let sent = match sent {
             Err(SendFault::Ours(fault)) => return Box::pin(self.give_back(claimed, &fault)).await.map(|()| None),
-            sent => sent.map_err(|fault| fault.for_owner(&claimed.job.owner)),
+            sent => sent.map_err(|fault| fault.for_owner(&claimed.owed.owner)),
         };
         let now = self.store.now();
         // If the store does not answer, the record is written by the step that finds out.
@@ -124,7 +124,7 @@ impl<B: Backend> Deliveries<B> {
             return Box::pin(self.leave_trace(claimed, &row, earlier, now)).await.map(|()| None);
         }
         log_conclusion(&row, verdict);
-        let (state, at, rule, owner) = (row.state, claimed.at, claimed.rule.id.clone(), claimed.job.owner.clone());
+        let (state, at, rule, owner) = (row.state, claimed.at, claimed.rule.id.clone(), claimed.owed.owner.clone());
         let recorded = Box::pin(self.record_attempt(claimed, row, earlier, holds.is_ok())).await;
         if recorded.is_ok() {
             self.store.tally.attempt(verdict, now.duration_since(at));
@@ -150,7 +150,7 @@ impl<B: Backend> Deliveries<B> {
     ) -> Result<(), StoreError> {
         let mut effects = claimed.received.done();
         let attempt = earlier.as_ref().or(row.last.as_ref());
-        effects.put.extend(attempt.map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+        effects.put.extend(attempt.map(|attempt| self.earlier_attempt(&row.owed.id, attempt, now)));
         effects.publish = row.unpublished_without_end();
         drop(claimed.under_way);
         self.recorder.record(effects, None).await
@@ -169,7 +169,7 @@ impl<B: Backend> Deliveries<B> {
         let judged = &understood.judged;
         Box::pin(change_kept_variables(self, claimed, keep, &judged.forget)).await;
         // If the store does not answer, the next claim asks again.
-        if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.job).await == Ok(false) {
+        if matches!(next, Next::Again(_)) && self.is_still_owed(&claimed.owed).await == Ok(false) {
             next = Next::Ended(State::Cancelled, SWITCHED_OFF.to_owned());
         }
         // At the end the row holds the last attempt.
@@ -181,7 +181,7 @@ impl<B: Backend> Deliveries<B> {
                 row.last = Some(logged(claimed, *understood, now));
             }
             Next::Again(due) => {
-                let due = if is_at_once { due } else { self.pace.slot(&row.job.owner, &row.job.event, due, now) };
+                let due = if is_at_once { due } else { self.pace.slot(&row.owed.owner, &row.owed.event, due, now) };
                 crate::spans::waits(tracking_core::standstill::Cause::Retry, due);
                 row.state = State::Waiting;
                 row.reason = Some(reason.unwrap_or_else(|| judged.why.clone()));
@@ -197,7 +197,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Reads and masks the result of a claimed attempt, and drafts its delivery's row.
-    async fn understood(&self, claimed: Claimed, sent: Sent, now: Timestamp) -> (Claimed, Box<Understood>, Box<Draft>) {
+    async fn understood(&self, claimed: Claimed, sent: SendResult, now: Timestamp) -> (Claimed, Box<Understood>, Box<Draft>) {
         let owner = claimed.heavy_owner().or_else(|| is_heavy(&sent).then(|| claimed.owner().clone()));
         let understand = move || {
             let understood = Understood::of(&claimed, sent);
@@ -221,7 +221,7 @@ impl<B: Backend> Deliveries<B> {
             claimed.listed.store(true, Ordering::Relaxed);
         }
         // A write that is late must not replace the attempt's record.
-        let swap = |expect| Swap { key: keys::delivery(&row.job.id), expect, new: Some(self.store.delivery_item(&row)) };
+        let swap = |expect| Swap { key: keys::delivery(&row.owed.id), expect, new: Some(self.store.delivery_item(&row)) };
         let mut swapped = self.store.swap_one(swap(claimed.row_rev)).await;
         if let (Swapped::Conflict(Some(held)), None) = (&swapped, claimed.row_rev) {
             // The row of a held delivery is not read for its first attempt.
@@ -242,18 +242,18 @@ impl<B: Backend> Deliveries<B> {
         item
     }
 
-    /// Returns true if the rule still sends deliveries of the job's epoch (P6).
-    async fn is_still_owed(&self, job: &Job) -> Result<bool, StoreError> {
-        let Some(item) = self.store.get_one(keys::head(&job.rule)).await? else { return Ok(false) };
-        Ok(rows::read_item::<Head>(&item)?.sends(job.epoch))
+    /// Returns true if the rule still sends deliveries of this epoch (P6).
+    async fn is_still_owed(&self, owed: &OwedDelivery) -> Result<bool, StoreError> {
+        let Some(item) = self.store.get_one(keys::head(&owed.rule)).await? else { return Ok(false) };
+        Ok(rows::read_item::<RuleHead>(&item)?.sends(owed.epoch))
     }
 
     /// Returns true if nobody else has taken a lease that has run out.
     async fn still_holds(&self, claimed: &Claimed) -> Result<bool, StoreError> {
-        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.known().subject());
+        let key = keys::subject_queue(&claimed.owed.id, &claimed.rule.id, &claimed.owed.event.known().subject());
         let Some(item) = self.store.get_one(key).await? else { return Ok(false) };
-        let line: Line = rows::read_item(&item)?;
-        Ok(line.holds(&claimed.job.id, claimed.attempt, claimed.base))
+        let queue: SubjectQueue = rows::read_item(&item)?;
+        Ok(queue.holds(&claimed.owed.id, claimed.attempt, claimed.base))
     }
 }
 
@@ -267,15 +267,15 @@ fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after
     claimed.seal.write(&claimed.rule.definition, row, variables);
     // Its place in the present budget (L1).
     let (attempt, policy) = (claimed.attempt - claimed.base, &claimed.call().retry);
-    let (max_attempts, id) = (policy.max_attempts(), &claimed.job.id);
+    let (max_attempts, id) = (policy.max_attempts(), &claimed.owed.id);
     let repeats = Repeats { attempt, max_attempts, policy, id, pending_seen: row.pending };
     Followed::at_once(after_attempt(judged.verdict, &judged.why, &repeats, retry_after, now))
 }
 
 /// An attempt as its receiver's health sees it.
-fn heard(claimed: &Claimed, sign: Sign) -> Heard {
+fn heard(claimed: &Claimed, sign: Sign) -> ReceiverAttempt {
     let receiver = Receiver::of(claimed.owner(), &claimed.call().request);
-    Heard { receiver, delivery: claimed.job.id.clone(), began: claimed.at, sign }
+    ReceiverAttempt { receiver, delivery: claimed.owed.id.clone(), began: claimed.at, sign }
 }
 
 /// The response data to publish to the platform (A3), if it differs from the data that this delivery published last.
@@ -285,7 +285,7 @@ pub(super) fn data_to_publish(row: &mut DeliveryRow, extracted: &ExtractedData, 
         return None;
     }
     row.published_fingerprint = Some(fingerprint);
-    let known = row.job.event.known().conversion.external_id.as_ref();
+    let known = row.owed.event.known().conversion.external_id.as_ref();
     let external_id = extracted.external_id.as_ref().or(known).map(|id| scrubber.scrub(id));
     Some(ExtractedData { external_id, ..extracted.clone() })
 }
@@ -293,10 +293,10 @@ pub(super) fn data_to_publish(row: &mut DeliveryRow, extracted: &ExtractedData, 
 /// Logs the result of an attempt in the process's log.
 fn log_conclusion(row: &DeliveryRow, verdict: Verdict) {
     if row.state == State::Delivered {
-        tracing::debug!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts, "delivered");
+        tracing::debug!(tracking_api_id = %row.owed.rule, delivery_id = %row.owed.id, attempt = row.attempts, "delivered");
     } else {
         tracing::info!(
-            tracking_api_id = %row.job.rule, delivery_id = %row.job.id, attempt = row.attempts,
+            tracking_api_id = %row.owed.rule, delivery_id = %row.owed.id, attempt = row.attempts,
             outcome = verdict.as_str(), state = row.state.as_str(), "attempt concluded"
         );
     }
@@ -304,7 +304,7 @@ fn log_conclusion(row: &DeliveryRow, verdict: Verdict) {
 
 /// The attempt as the log keeps it, secrets masked (Q5).
 fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt {
-    let Understood { shown, judged, heard: Shown { status, answer, answer_headers, error }, .. } = understood;
+    let Understood { shown, judged, heard: ShownResponse { status, answer, answer_headers, error }, .. } = understood;
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
     let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));
     let duration = now.duration_since(claimed.at).as_millis();

@@ -8,13 +8,13 @@ use std::{
 use jiff::Timestamp;
 use tracking_core::{
     flow::{Call, Emitted, Plan, Progress, is_callback_url},
-    tracking_api::Definition,
+    tracking_api::RuleDefinition,
 };
 
 use super::{callback_urls::CallbackUrls, sealed::Seal};
 use crate::{
     backend::StoreError,
-    rows::{DeliveryRow, Job},
+    rows::{DeliveryRow, OwedDelivery},
     rules::{
         Rule,
         kept::{KeptText, KeptVariables},
@@ -48,7 +48,7 @@ impl InFlow {
     /// # Errors
     /// Its secret variables don't open.
     pub(super) fn of(
-        (rule, job): (&Rule, &Job),
+        (rule, owed): (&Rule, &OwedDelivery),
         (row, seal): (Option<&DeliveryRow>, &Seal),
         kept: KeptVariables,
         (public_url, now): (Option<&str>, Timestamp),
@@ -58,7 +58,7 @@ impl InFlow {
         let (base, resends) = row.map_or((0, 0), |row| (row.base, row.resends));
         let progress = progress.unwrap_or_else(|| Progress::first(plan, base, now).of_resend(resends));
         let own = row.map(|row| seal.open(row)).transpose()?.unwrap_or_default();
-        let callbacks = CallbackUrls::new(plan, public_url, seal.key().map(|key| (job, Arc::clone(key))));
+        let callbacks = CallbackUrls::new(plan, public_url, seal.key().map(|key| (owed, Arc::clone(key))));
         let mut hidden = row.map(|row| row.secret_variables.clone()).unwrap_or_default();
         hidden.extend(kept.hidden);
         let mut flow = Self {
@@ -108,7 +108,7 @@ impl InFlow {
     }
 
     /// Writes it into the delivery's row.
-    pub(super) fn note(&self, definition: &Definition, seal: &Seal, row: &mut DeliveryRow) {
+    pub(super) fn note(&self, definition: &RuleDefinition, seal: &Seal, row: &mut DeliveryRow) {
         row.flow = Some(Box::new(self.progress.clone()));
         row.emitted.clone_from(&self.emitted);
         let kept = definition.plan.kept_variables();
@@ -127,7 +127,7 @@ pub(super) fn keep(seconds: &BTreeMap<String, u32>, variables: &BTreeMap<String,
 }
 
 /// The request of a place in a flow; of a rule without a flow, or whose step is gone, its first.
-pub(crate) fn call_of<'r>(definition: &'r Definition, flow: Option<&InFlow>) -> &'r Call {
+pub(crate) fn call_of<'r>(definition: &'r RuleDefinition, flow: Option<&InFlow>) -> &'r Call {
     let plan = &definition.plan;
     flow.and_then(|flow| plan.call(&flow.progress.step)).unwrap_or_else(|| plan.first_call())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use tracking_core::{
     delivery::State,
-    line::{GivenBack, Line, Present, Return},
+    subject_queue::{GivenBack, Present, Return, SubjectQueue},
 };
 
 use super::Claimed;
@@ -35,7 +35,7 @@ impl<B: Backend> Deliveries<B> {
             }
         }
         let GivenBack { until, times, .. } = self.uncount(&claimed).await?;
-        let (rule, delivery, affiliate) = (&claimed.rule.id, &claimed.job.id, claimed.job.owner.affiliate());
+        let (rule, delivery, affiliate) = (&claimed.rule.id, &claimed.owed.id, claimed.owed.owner.affiliate());
         if times == 1 {
             tracing::error!(
                 tracking_api_id = %rule, delivery_id = %delivery, affiliate_id = affiliate.map(tracing::field::display),
@@ -46,35 +46,35 @@ impl<B: Backend> Deliveries<B> {
         }
         crate::spans::waits(tracking_core::standstill::Cause::GivenBack, until);
         let host = claimed.call().request.host();
-        let effects = self.defer(&claimed.received, &claimed.job, host, until, claimed.row.as_ref());
+        let effects = self.defer(&claimed.received, &claimed.owed, host, until, claimed.row.as_ref());
         drop(claimed.under_way);
         self.recorder.record(effects, None).await
     }
 
     /// Writes the subject queue without the claim.
     async fn uncount(&self, claimed: &Claimed) -> Result<GivenBack, StoreError> {
-        let key = keys::line(&claimed.job.id, &claimed.rule.id, &claimed.job.event.known().subject());
+        let key = keys::subject_queue(&claimed.owed.id, &claimed.rule.id, &claimed.owed.event.known().subject());
         for _ in 0..TRIES {
             let now = self.store.now();
             let read = self.store.get_one(key.clone()).await?;
             let rev = read.as_ref().map(|item| item.rev);
-            let line: Line = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
+            let queue: SubjectQueue = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
             let given = Return {
-                id: &claimed.job.id,
+                id: &claimed.owed.id,
                 attempt: claimed.attempt,
                 base: claimed.base,
-                token: &claimed.received.token,
+                receive_id: &claimed.received.receive_id,
                 present: Present { now, ..self.store.present() },
             };
-            let Some(back) = line.give_back(&given) else {
+            let Some(back) = queue.give_back(&given) else {
                 return Err(StoreError::Unavailable(
                     "an attempt that could not leave stays counted: its claim is not held by it alone".to_owned(),
                 ));
             };
-            if self.swap_line(key.clone(), rev, &back.line, now).await.is_done()? {
+            if self.swap_queue(key.clone(), rev, &back.queue, now).await.is_done()? {
                 return Ok(back);
             }
         }
-        Err(StoreError::Contended("the line of an attempt that could not leave".to_owned()))
+        Err(StoreError::Contended("the queue of an attempt that could not leave".to_owned()))
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use tracking_core::request::Rendered;
 
 use super::{
-    Sent,
+    SendResult,
     render::{Judged, Rendering},
 };
 use crate::secrets::{MASK, Scrubber, Texts, derived};
@@ -66,7 +66,7 @@ impl Rendering<'_> {
     }
 
     /// Masks the values of secret variables in the response and its meaning. The new values of the variables stay.
-    pub(super) fn hide(&self, sent: Sent, mut judged: Judged, shown: Option<&Rendered>) -> (Sent, Judged) {
+    pub(super) fn hide(&self, sent: SendResult, mut judged: Judged, shown: Option<&Rendered>) -> (SendResult, Judged) {
         let secret = self.secret_variables();
         let values = |variables: &BTreeMap<String, String>| -> BTreeMap<String, String> {
             let of_secrets = variables.iter().filter(|(name, _)| secret.contains(name.as_str()));

@@ -19,7 +19,7 @@ use super::{
     conclude::data_to_publish,
     flow::{InFlow, keep},
     outbox::publish_all,
-    render::{Heard, Judged, Rendering, masked, shown_request},
+    render::{Judged, Rendering, ShownResponse, masked, shown_request},
     sealed::Seal,
     walk::{AGAIN, Walker, next_step},
 };
@@ -54,7 +54,7 @@ struct Callback {
 /// A callback as it was read.
 struct Read {
     judged: Judged,
-    heard: Heard,
+    heard: ShownResponse,
     shown: LoggedRequest,
     /// The part of it to publish to the platform.
     to_publish: Option<ExtractedData>,
@@ -118,13 +118,13 @@ impl<B: Backend> Walker<'_, B> {
             // The row says that it listens before it looks for callbacks.
             return self.rest(&flow, attempts, (store.now(), why)).await;
         };
-        let place = flow.progress.expects().map(|name| keys::awaiting_delivery(&self.rule.id, name, &self.job.id));
+        let place = flow.progress.expects().map(|name| keys::awaiting_delivery(&self.rule.id, name, &self.owed.id));
         if let Some(key) = place.filter(|_| store.now() < until) {
             let mut item = rows::item(key, &());
             item.expires = Some(until + PLACE_KEPT);
             store.commit_one(Effects { put: vec![item], ..Effects::default() }).await?;
         }
-        if let Some(callback) = next_callback(store, &self.job.id, &flow.progress).await? {
+        if let Some(callback) = next_callback(store, &self.owed.id, &flow.progress).await? {
             return self.read_callback(flow, attempts, callback).await;
         }
         let now = store.now();
@@ -145,8 +145,8 @@ impl<B: Backend> Walker<'_, B> {
     /// Defers the delivery to a time: one message for each time, however many callbacks woke it.
     async fn defer_until(&self, at: Timestamp) -> Result<(), StoreError> {
         let mut effects = self.received.done();
-        let task = Task::Wake { delivery: self.job.id.clone() };
-        wake(&mut effects, &task, self.job, self.rule.definition.first_host(), at, self.deliveries.store.now());
+        let task = Task::Wake { delivery: self.owed.id.clone() };
+        wake(&mut effects, &task, self.owed, self.rule.definition.first_host(), at, self.deliveries.store.now());
         self.deliveries.store.commit_one(effects).await
     }
 
@@ -174,13 +174,13 @@ impl<B: Backend> Walker<'_, B> {
 
     /// Judges a callback as a response is judged, off the threads that serve everybody if that may take time.
     async fn judged(&self, flow: InFlow, attempts: u32, mut row: DeliveryRow, incoming: IncomingRequest) -> Read {
-        let (rule, job, secrets, now) =
-            (self.rule.clone(), self.job.clone(), Arc::clone(self.secrets), self.deliveries.store.now());
+        let (rule, owed, secrets, now) =
+            (self.rule.clone(), self.owed.clone(), Arc::clone(self.secrets), self.deliveries.store.now());
         let is_heavy = rule.definition.is_heavy || incoming.body.len() > LIGHT_BODY_BYTES;
-        let owner = is_heavy.then(|| job.owner.clone());
+        let owner = is_heavy.then(|| owed.owner.clone());
         let judge = move || {
             let rendering =
-                Rendering { flow: Some(&flow), ..Rendering::unclaimed(&rule, &job, (&flow, attempts), &secrets, now) };
+                Rendering { flow: Some(&flow), ..Rendering::unclaimed(&rule, &owed, (&flow, attempts), &secrets, now) };
             let request = rendering.shown().ok();
             let scrubber = rendering.scrubber(request.as_ref(), rule.head.is_of_two_parties());
             let came = came(&incoming);
@@ -207,7 +207,7 @@ impl<B: Backend> Walker<'_, B> {
         mut row: DeliveryRow,
         (moved, to_publish): (Moved, Option<ExtractedData>),
     ) -> Result<(), StoreError> {
-        let Self { deliveries, received, job, rule, seal, .. } = *self;
+        let Self { deliveries, received, owed, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());
         let rev = self.known.map(|(_, rev)| *rev);
         deliveries.publish_left(&row).await?;
@@ -229,20 +229,20 @@ impl<B: Backend> Walker<'_, B> {
         flow.note(&rule.definition, seal, &mut row);
         row.read_by = Some(received.id.clone());
         row.fill_outbox(received, to_publish, now);
-        let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(store.delivery_item(&row)) };
+        let swap = Swap { key: keys::delivery(&owed.id), expect: rev, new: Some(store.delivery_item(&row)) };
         if !store.swap_one(swap).await.is_done()? {
             return self.defer_until(now + AGAIN).await;
         }
         let place =
-            before.filter(|_| goes_on).and_then(|before| Some(keys::awaiting_delivery(&rule.id, before.expects()?, &job.id)));
+            before.filter(|_| goes_on).and_then(|before| Some(keys::awaiting_delivery(&rule.id, before.expects()?, &owed.id)));
         if let Some(place) = place {
             store.commit_one(Effects { delete: vec![place], ..Effects::default() }).await?;
         }
         publish_all(store, &row).await?;
         if row.state.is_ended() {
-            tracing::info!(tracking_api_id = %rule.id, delivery_id = %job.id, outcome = row.state.as_str(), "ended");
+            tracing::info!(tracking_api_id = %rule.id, delivery_id = %owed.id, outcome = row.state.as_str(), "ended");
             store.tally.ended(row.state);
-            return store.commit_one(delete_or_defer(deliveries, received, (job, Some(&rule.definition)))).await;
+            return store.commit_one(delete_or_defer(deliveries, received, (owed, Some(&rule.definition)))).await;
         }
         self.defer_until(now).await
     }
@@ -261,7 +261,7 @@ fn came(incoming: &IncomingRequest) -> Rendered {
 
 /// Opens a callback that was sealed when it came.
 fn open(seal: &Seal, row: &DeliveryRow, name: &str, sealed: &str) -> Result<IncomingRequest, StoreError> {
-    let opened = seal.open_callback(&row.job.rule, name, sealed)?;
+    let opened = seal.open_callback(&row.owed.rule, name, sealed)?;
     serde_json::from_str(&opened).map_err(|error| StoreError::Corrupt { key: None, why: error.to_string() })
 }
 

@@ -6,8 +6,9 @@
 //!   decides nothing. [`Worker`](crate::Worker) takes it and asks here.
 //! - The *row* of a delivery holds everything known of it: its state, its attempts, its unpublished events. A first try that succeeds has
 //!   no row before it is concluded.
-//! - The *subject queue* ([`Line`](tracking_core::line::Line)) of a rule and a conversion or transaction says who may send next. The claim
-//!   of an attempt is one compare-and-set on it, and counts the attempt before anything is sent: a crash spends it (L1).
+//! - The *subject queue* ([`SubjectQueue`](tracking_core::subject_queue::SubjectQueue)) of a rule and a conversion or transaction says which
+//!   delivery may send next. The claim of an attempt is one compare-and-set on it, and counts the attempt before anything is sent: a crash
+//!   spends it (L1).
 //! - The *lease* of a claim is its timeout and the time for concluding. Within it nobody else sends for this delivery; it does not keep a
 //!   late request from arriving at its receiver. After it the attempt counts as cut off, ten minutes later if its record may be on its way
 //!   through the queue ([`recording`]).
@@ -62,7 +63,7 @@ mod walk;
 
 use claim::delete_or_defer;
 use owed::wake;
-pub(crate) use owed::{group, group_of, hand_over, message, owed, owed_now};
+pub(crate) use owed::{group, group_of, hand_over, message, owed_delivery, owed_now};
 pub(crate) use {claim::PATIENCE, standby::LONGEST_WAIT};
 
 use std::{
@@ -81,7 +82,7 @@ use tracking_core::{
     hash,
     request::Rendered,
     template::RenderFault,
-    tracking_api::Definition,
+    tracking_api::RuleDefinition,
 };
 
 use crate::{
@@ -91,9 +92,9 @@ use crate::{
     rate::RateLimiter,
     receivers::Receivers,
     recorder::{Listing, Recorder, UnderWay},
-    rows::{DeliveryRow, Job, Task},
+    rows::{DeliveryRow, OwedDelivery, Task},
     rules::{Rule, Rules},
-    sender::Sent,
+    sender::SendResult,
     store::Store,
 };
 use flow::{InFlow, call_of};
@@ -113,7 +114,7 @@ pub(crate) const STOPPED: &str = "stopped by a person";
 pub struct Claimed {
     received: Received,
     rule: Rule,
-    job: Job,
+    owed: OwedDelivery,
     /// The delivery as the log has it, if it has it.
     row: Option<DeliveryRow>,
     /// The revision of its row.
@@ -153,7 +154,7 @@ pub enum Claiming {
 #[derive(Debug)]
 pub struct Continued {
     pub(crate) received: Received,
-    pub(crate) job: Job,
+    pub(crate) owed: OwedDelivery,
     pub(crate) until: Option<Timestamp>,
     pub(crate) began: Timestamp,
 }
@@ -161,23 +162,23 @@ pub struct Continued {
 impl Continued {
     /// The continuation after an attempt.
     fn of(claimed: &Claimed) -> Self {
-        let Claimed { received, job, until, began, attempt, .. } = claimed;
-        // A repeat of the call that has claimed the first attempt has a token of its own from here on.
-        let token = hash::text(&["step", &received.token, &attempt.to_string()], 24);
-        let received = Received { redelivered: true, token, ..received.clone() };
-        Self { received, job: job.clone(), until: *until, began: *began }
+        let Claimed { received, owed, until, began, attempt, .. } = claimed;
+        // A repeat of the call that has claimed the first attempt has a receive id of its own from here on.
+        let receive_id = hash::text(&["step", &received.receive_id, &attempt.to_string()], 24);
+        let received = Received { redelivered: true, receive_id, ..received.clone() };
+        Self { received, owed: owed.clone(), until: *until, began: *began }
     }
 }
 
 impl Claimed {
     /// The delivery's id (P2).
     pub fn delivery_id(&self) -> &str {
-        self.job.id.as_str()
+        self.owed.id.as_str()
     }
 
     /// The rule's owner.
     pub fn owner(&self) -> &Owner {
-        &self.job.owner
+        &self.owed.owner
     }
 
     /// The owner in whose turn it is rendered and its response judged, if either may take milliseconds.
@@ -210,8 +211,8 @@ impl Claimed {
         Rendering {
             rule: &self.rule.id,
             definition: &self.rule.definition,
-            event: self.job.event.whole(),
-            delivery_id: self.job.id.as_str(),
+            event: self.owed.event.whole(),
+            delivery_id: self.owed.id.as_str(),
             attempt: self.attempt,
             flow: self.flow.as_deref(),
             is_test: false,
@@ -224,7 +225,7 @@ impl Claimed {
 
     /// The delivery's row as it was claimed, or a new one in this state.
     fn row_or_new(&self, state: State) -> DeliveryRow {
-        let mut row = self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.job.clone(), state, self.max_attempts()));
+        let mut row = self.row.clone().unwrap_or_else(|| DeliveryRow::new(self.owed.clone(), state, self.max_attempts()));
         if let Some(flow) = &self.flow {
             flow.note(&self.rule.definition, &self.seal, &mut row);
         }
@@ -289,58 +290,58 @@ impl<B: Backend> Deliveries<B> {
         let now = self.store.now();
         let (mut row, rev) = match ending.row {
             Some((row, rev)) => (row, Some(rev)),
-            None => (DeliveryRow::new(ending.job.clone(), State::Waiting, ending.max_attempts), None),
+            None => (DeliveryRow::new(ending.owed.clone(), State::Waiting, ending.max_attempts), None),
         };
         if row.state.is_ended() {
             return self.store.commit_one(received.done()).await.map(|()| true);
         }
         self.publish_left(&row).await?;
-        if rev.is_none() && !ending.job.held {
+        if rev.is_none() && !ending.owed.held {
             self.recorder.list(&row).await?;
         }
         row.attempts = row.attempts.max(ending.attempts);
         row.emitted = ending.emitted;
         row.end(state, reason, now);
         row.fill_outbox(received, None, now);
-        let swap = Swap { key: keys::delivery(&row.job.id), expect: rev, new: Some(self.store.delivery_item(&row)) };
+        let swap = Swap { key: keys::delivery(&row.owed.id), expect: rev, new: Some(self.store.delivery_item(&row)) };
         if !self.store.swap_one(swap).await.is_done()? {
             return Ok(false);
         }
         publish_emitted(&self.store, &row).await?;
         row.emitted.clear();
         // If this is cut off, the message comes again, and publishes the events in the row.
-        let ack = delete_or_defer(self, received, (&row.job, ending.definition));
+        let ack = delete_or_defer(self, received, (&row.owed, ending.definition));
         self.store.commit_one(Effects { publish: row.unpublished(), ..ack }).await?;
-        tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %row.job.id, outcome = state.as_str(), "ended");
+        tracing::info!(tracking_api_id = %row.owed.rule, delivery_id = %row.owed.id, outcome = state.as_str(), "ended");
         self.store.tally.ended(state);
         Ok(true)
     }
 
     /// Defers a message to a time: on the retry lane by its visibility, from the delivery lane by moving it there, and for long
-    /// by a due row. The message names the delivery alone where its row holds the very same job; the row of a held delivery holds
-    /// an older one.
-    fn defer(&self, received: &Received, job: &Job, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
+    /// by a due row. The message names the delivery alone where its row holds the very same owed delivery; the row of a held one holds an
+    /// older one.
+    fn defer(&self, received: &Received, owed: &OwedDelivery, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.store.now();
         if received.receipt.lane == Lane::Retry && at <= now + self.store.backend().longest_wait() {
             return Effects { acks: vec![Ack::Defer(received.receipt.clone(), at)], ..Effects::default() };
         }
         let mut effects = received.done();
-        let recorded = row.is_some_and(|row| row.job == *job);
-        let task = if recorded { Task::Wake { delivery: job.id.clone() } } else { Task::Deliver(Box::new(job.clone())) };
-        wake(&mut effects, &task, job, host, at, now);
+        let recorded = row.is_some_and(|row| row.owed == *owed);
+        let task = if recorded { Task::Wake { delivery: owed.id.clone() } } else { Task::Deliver(Box::new(owed.clone())) };
+        wake(&mut effects, &task, owed, host, at, now);
         effects
     }
 }
 
 /// A delivery that ends without a further attempt.
 struct Ending<'a> {
-    job: &'a Job,
+    owed: &'a OwedDelivery,
     /// The delivery as the log has it, if it has it, and the revision of its row.
     row: Option<(DeliveryRow, u64)>,
     attempts: u32,
     max_attempts: u32,
     /// The rule as it is now, if it sends.
-    definition: Option<&'a Definition>,
+    definition: Option<&'a RuleDefinition>,
     /// The events that its last steps emitted.
     emitted: Vec<Emitted>,
 }

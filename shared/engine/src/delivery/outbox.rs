@@ -103,7 +103,7 @@ async fn take_out<B: Backend>(
     row: &DeliveryRow,
     published: impl Fn(&DeliveryRow) -> Option<DeliveryRow>,
 ) -> Result<(), StoreError> {
-    let key = keys::delivery(&row.job.id);
+    let key = keys::delivery(&row.owed.id);
     let Some(item) = store.get_one(key.clone()).await? else { return Ok(()) };
     if let Some(published) = published(&rows::read_item(&item)?) {
         let new = Some(store.delivery_item(&published));
@@ -149,12 +149,12 @@ impl DeliveryRow {
     /// An event of a step (W20); nothing where the chain of causes would be too long (P4).
     fn emitted_event(&self, emitted: &Emitted) -> Option<Published> {
         let Emitted { step, run, began, at, name, fields, count } = emitted;
-        let event = self.job.event.known();
-        let causation = next_causation(event, &self.job.rule)?;
-        let id = hash::text(&["emitted", self.job.id.as_str(), &began.to_string(), step, &run.to_string()], 25);
+        let event = self.owed.event.known();
+        let causation = next_causation(event, &self.owed.rule)?;
+        let id = hash::text(&["emitted", self.owed.id.as_str(), &began.to_string(), step, &run.to_string()], 25);
         let detail = json!({
-            "event_id": format!("evt_{id}"), "name": name, "fields": fields, "count": count, "tracking_api_id": self.job.rule,
-            "delivery_id": self.job.id, "conversion_id": event.conversion.conversion_id, "causation": causation,
+            "event_id": format!("evt_{id}"), "name": name, "fields": fields, "count": count, "tracking_api_id": self.owed.rule,
+            "delivery_id": self.owed.id, "conversion_id": event.conversion.conversion_id, "causation": causation,
         });
         Some(Published::new(*at, "Tracking API Event", detail))
     }
@@ -167,7 +167,7 @@ impl DeliveryRow {
             let number = outbox.attempt.to_string();
             // A delivery may end twice after the same attempt: after a resend that was never sent.
             let at = outbox.at.to_string();
-            let id = hash::text(&["event", self.job.id.as_str(), &number, detail_type, &at], 25);
+            let id = hash::text(&["event", self.owed.id.as_str(), &number, detail_type, &at], 25);
             detail["event_id"] = format!("evt_{id}").into();
             Published::new(outbox.at, detail_type, detail)
         };
@@ -182,13 +182,13 @@ impl DeliveryRow {
 
     /// The data that a response reports to the platform (A3); nothing where the chain of causes would be too long (P4).
     fn result_received(&self, outbox: &Outbox, extracted: &ExtractedData) -> Option<(&'static str, Value)> {
-        let event = self.job.event.known();
-        let causation = next_causation(event, &self.job.rule)?;
+        let event = self.owed.event.known();
+        let causation = next_causation(event, &self.owed.rule)?;
         let variables = self.variables.iter().filter(|(name, _)| outbox.variables.contains(name));
         let variables: Map = variables.map(|(name, value)| (name.clone(), value.as_str().into())).collect();
         let mut detail = json!({
             "attempt": outbox.attempt, "conversion_id": event.conversion.conversion_id, "variables": variables,
-            "tracking_api_id": self.job.rule, "delivery_id": self.job.id, "received_at": outbox.at, "causation": causation,
+            "tracking_api_id": self.owed.rule, "delivery_id": self.owed.id, "received_at": outbox.at, "causation": causation,
         });
         let mut add = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -214,7 +214,7 @@ impl DeliveryRow {
         then.ended_at = Some(outbox.at);
         let mut detail = then.view();
         detail["attempt"] = outbox.attempt.into();
-        detail["delivery_id"] = json!(self.job.id);
+        detail["delivery_id"] = json!(self.owed.id);
         ("Delivery Ended", detail)
     }
 }

@@ -3,7 +3,7 @@
 //! A table that refuses writes is asked again for up to ten seconds, while the lease lasts. Then the record goes to the retry lane
 //! ([`Task::Record`]) and the message is done: the worker of the record writes the row by compare-and-set, unless the log knows more of
 //! the delivery already. Until ten minutes after its lease an attempt without a record therefore does not count as cut off
-//! ([`Present::recording`](tracking_core::line::Present::recording)). Only a table and a queue that are down together can repeat a
+//! ([`Present::recording`](tracking_core::subject_queue::Present::recording)). Only a table and a queue that are down together can repeat a
 //! request.
 
 use std::time::Duration;
@@ -63,9 +63,9 @@ impl<B: Backend> Deliveries<B> {
         if holds && self.record_within(&effects, listing, left).await {
             return Ok(next);
         }
-        let (rule, delivery) = (&recording.row.job.rule, &recording.row.job.id);
+        let (rule, delivery) = (&recording.row.owed.rule, &recording.row.owed.id);
         tracing::warn!(tracking_api_id = %rule, delivery_id = %delivery, attempt = recording.row.attempts, "the table does not take a record: it waits in the queue");
-        let group = super::group(&recording.row.job, &recording.host);
+        let group = super::group(&recording.row.owed, &recording.host);
         let send = vec![message(&Task::Record(Box::new(recording)), group, self.store.now() + REST)];
         self.store.commit_one(Effects { send, ..received.done() }).await?;
         Ok(None)
@@ -78,11 +78,11 @@ impl<B: Backend> Deliveries<B> {
             _ if continued => Effects::default(),
             Some(due) if !row.state.is_ended() => {
                 // The message may come before the row is written: it names only a row that is already stored.
-                self.defer(&claimed.received, &claimed.job, host, due, claimed.row.as_ref())
+                self.defer(&claimed.received, &claimed.owed, host, due, claimed.row.as_ref())
             }
-            _ => delete_or_defer(self, &claimed.received, (&claimed.job, Some(&claimed.rule.definition))),
+            _ => delete_or_defer(self, &claimed.received, (&claimed.owed, Some(&claimed.rule.definition))),
         };
-        effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, self.store.now())));
+        effects.put.extend(earlier.as_ref().map(|attempt| self.earlier_attempt(&row.owed.id, attempt, self.store.now())));
         self.put_with_outbox(&mut effects, row);
         effects
     }
@@ -120,18 +120,18 @@ impl<B: Backend> Deliveries<B> {
     pub(crate) async fn write_recording(&self, received: &Received, recording: Recording) -> Result<(), StoreError> {
         let now = self.store.now();
         let Recording { row, earlier, unlisted, host } = &recording;
-        let key = keys::delivery(&row.job.id);
+        let key = keys::delivery(&row.owed.id);
         for _ in 0..TRIES {
             let stored = self.store.get_one(key.clone()).await?;
             let rev = stored.as_ref().map(|item| item.rev);
             let known: Option<DeliveryRow> = stored.map(|item| rows::read_item(&item)).transpose()?;
             let standing = Standing::of(known.as_ref(), row);
-            let mut put: Vec<_> = earlier.iter().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)).collect();
+            let mut put: Vec<_> = earlier.iter().map(|attempt| self.earlier_attempt(&row.owed.id, attempt, now)).collect();
             // This message holds the response data until the row is written: the row need not.
             let publish = match &known {
                 Some(known) if standing == Standing::This => known.unpublished(),
                 _ if standing == Standing::More => {
-                    put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.job.id, attempt, now)));
+                    put.extend(row.last.as_ref().map(|attempt| self.earlier_attempt(&row.owed.id, attempt, now)));
                     row.unpublished_without_end()
                 }
                 _ => row.unpublished(),
@@ -148,12 +148,12 @@ impl<B: Backend> Deliveries<B> {
             }
             let mut effects = received.done();
             if let Some(due) = row.next_due.filter(|_| standing != Standing::More && !row.state.is_ended()) {
-                let task = Task::Wake { delivery: row.job.id.clone() };
-                wake(&mut effects, &task, &row.job, host, due.max(now), now);
+                let task = Task::Wake { delivery: row.owed.id.clone() };
+                wake(&mut effects, &task, &row.owed, host, due.max(now), now);
             }
             return self.store.commit_one(effects).await;
         }
-        Err(StoreError::Contended(format!("the row of delivery {}", row.job.id)))
+        Err(StoreError::Contended(format!("the row of delivery {}", row.owed.id)))
     }
 }
 

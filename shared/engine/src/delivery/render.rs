@@ -13,17 +13,17 @@ use tracking_core::{
     id::Id,
     request::Rendered,
     template::{At, RenderFault, Scope, Steps},
-    tracking_api::Definition,
+    tracking_api::RuleDefinition,
 };
 
 use super::{
-    Sent,
+    SendResult,
     decoded::decoded,
     flow::{InFlow, call_of},
     shown_headers::shown_headers,
 };
 use crate::{
-    rows::{Job, LoggedRequest},
+    rows::{LoggedRequest, OwedDelivery},
     rules::Rule,
     secrets::{INACTIVE, MASK, Scrubber, Texts, derived, masks},
     sender::SendFault,
@@ -39,7 +39,7 @@ const LIGHT_BODY_BYTES: usize = 64 * 1_024;
 #[derive(Clone, Copy)]
 pub(crate) struct Rendering<'a> {
     pub(crate) rule: &'a Id,
-    pub(crate) definition: &'a Definition,
+    pub(crate) definition: &'a RuleDefinition,
     pub(crate) event: &'a Event,
     pub(crate) delivery_id: &'a str,
     /// 1 is the first.
@@ -88,7 +88,7 @@ impl Judged {
 }
 
 /// The part of a response that people see, secrets masked (Q5).
-pub(crate) struct Heard {
+pub(crate) struct ShownResponse {
     pub(crate) status: Option<u16>,
     pub(crate) answer: Option<String>,
     pub(crate) answer_headers: Vec<(String, String)>,
@@ -99,7 +99,7 @@ impl<'a> Rendering<'a> {
     /// The rendering of a delivery with these variables that has no attempt claimed; its texts read no step.
     pub(super) fn unclaimed(
         rule: &'a Rule,
-        job: &'a Job,
+        owed: &'a OwedDelivery,
         (flow, attempts): (&'a InFlow, u32),
         secrets: &'a BTreeMap<String, String>,
         now: Timestamp,
@@ -107,8 +107,8 @@ impl<'a> Rendering<'a> {
         Self {
             rule: &rule.id,
             definition: &rule.definition,
-            event: job.event.whole(),
-            delivery_id: job.id.as_str(),
+            event: owed.event.whole(),
+            delivery_id: owed.id.as_str(),
             attempt: attempts,
             flow: None,
             is_test: false,
@@ -195,31 +195,37 @@ impl<'a> Rendering<'a> {
 
     /// Judges a response, masked (A1, A2), and extracts its data (A3). Returns the response as people may see it, with its meaning.
     /// `shown` is the request as people may see it.
-    pub(crate) fn read(&self, sent: Sent, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
+    pub(crate) fn read(&self, sent: SendResult, shown: Option<&Rendered>, scrubber: &Scrubber) -> (SendResult, Judged) {
         // The URL as people see it: a rule that asks for a parameter that holds a secret sees the mask.
         self.read_at(sent, shown.map_or("", |shown| &shown.url), shown, scrubber)
     }
 
     /// Judges a request that came to this URL, or a response from it, in the same way.
-    pub(crate) fn read_at(&self, sent: Sent, url: &str, shown: Option<&Rendered>, scrubber: &Scrubber) -> (Sent, Judged) {
+    pub(crate) fn read_at(
+        &self,
+        sent: SendResult,
+        url: &str,
+        shown: Option<&Rendered>,
+        scrubber: &Scrubber,
+    ) -> (SendResult, Judged) {
         let judged = self.judge(&sent, url, scrubber);
         self.hide(sent, judged, shown)
     }
 
     /// The part of the masked response that people see: all that is shown of one, or its status and length where it is hidden (W8).
-    pub(crate) fn heard(&self, sent: &Sent, judged: &Judged, scrubber: &Scrubber) -> Heard {
+    pub(crate) fn heard(&self, sent: &SendResult, judged: &Judged, scrubber: &Scrubber) -> ShownResponse {
         let answered = sent.as_ref().ok();
         let status = answered.map(|answer| answer.status);
         if let Some(answer) = answered.filter(|_| self.answer().hides()) {
             let (bytes, more) = (answer.body().len(), if answer.is_cut() { " or more" } else { "" });
             let error = Some(format!("the response of {bytes} bytes{more} is not kept: answer.hide"));
-            return Heard { status, answer: None, answer_headers: Vec::new(), error };
+            return ShownResponse { status, answer: None, answer_headers: Vec::new(), error };
         }
         let mut error = sent.as_ref().err().map(SendFault::to_string);
         if !judged.notes.is_empty() {
             error = Some(judged.notes.join("; "));
         }
-        Heard {
+        ShownResponse {
             status,
             answer: answered.map(shown_answer),
             answer_headers: answered.map(|answer| shown_headers(answer, scrubber)).unwrap_or_default(),
@@ -239,7 +245,7 @@ impl<'a> Rendering<'a> {
         variables_too_long(counted.map(|(_, value)| value))
     }
 
-    fn judge(&self, sent: &Sent, url: &str, scrubber: &Scrubber) -> Judged {
+    fn judge(&self, sent: &SendResult, url: &str, scrubber: &Scrubber) -> Judged {
         match sent {
             Ok(answer) => {
                 let hidden = masks(self.secrets);
@@ -308,12 +314,12 @@ fn redirect(answer: &Answer) -> Option<String> {
 }
 
 /// Returns true if reading the response may take milliseconds.
-pub(crate) fn is_heavy(sent: &Sent) -> bool {
+pub(crate) fn is_heavy(sent: &SendResult) -> bool {
     sent.as_ref().is_ok_and(|answer| answer.body().len() > LIGHT_BODY_BYTES || answer.header("content-encoding").is_some())
 }
 
 /// Decodes a response and masks the secrets in it (Q5), before anything judges, reads or shows it.
-pub(crate) fn masked(sent: Sent, scrubber: &Scrubber) -> Sent {
+pub(crate) fn masked(sent: SendResult, scrubber: &Scrubber) -> SendResult {
     sent.map(|answer| scrubber.answer(decoded(answer)))
 }
 

@@ -7,12 +7,12 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use tracking_core::{
     caller::Owner,
     id::Id,
-    tracking_api::{Binding, Definition},
+    tracking_api::{Binding, RuleDefinition},
 };
 
 use crate::{
     backend::{Backend, StoreError},
-    rows::{DeliveryRow, Job},
+    rows::{DeliveryRow, OwedDelivery},
     rules::Rules,
     secrets::{Place, SealingKey, holders},
 };
@@ -34,7 +34,7 @@ impl Seal {
     /// The key can't be had: nothing may be sent for now.
     pub(super) async fn of<B: Backend>(
         rules: &Rules<B>,
-        definition: &Definition,
+        definition: &RuleDefinition,
         row: Option<&DeliveryRow>,
     ) -> Result<Self, StoreError> {
         let has_secret = row.is_some_and(|row| row.sealed.is_some() || !row.secret_variables.is_empty());
@@ -54,7 +54,7 @@ impl Seal {
     pub(super) fn open(&self, row: &DeliveryRow) -> Result<BTreeMap<String, String>, StoreError> {
         let mut variables = row.variables.clone();
         if let (Some(key), Some(sealed)) = (&self.0, &row.sealed) {
-            let opened = key.open(place(&row.job), Some(&binding(&row.job)), sealed);
+            let opened = key.open(place(&row.owed), Some(&binding(&row.owed)), sealed);
             let opened = opened.map_err(|error| StoreError::Unavailable(error.to_string()))?;
             let secret: BTreeMap<String, String> =
                 serde_json::from_str(&opened).map_err(|error| StoreError::Unavailable(error.to_string()))?;
@@ -65,7 +65,7 @@ impl Seal {
 
     /// Writes variables into a row in place of those that it has. The secret ones are sealed: those that the rule or the row calls secret,
     /// and those whose values hold that of a secret one.
-    pub(super) fn write(&self, definition: &Definition, row: &mut DeliveryRow, variables: BTreeMap<String, String>) {
+    pub(super) fn write(&self, definition: &RuleDefinition, row: &mut DeliveryRow, variables: BTreeMap<String, String>) {
         (row.variables, row.sealed) = (variables, None);
         let Some(key) = &self.0 else { return };
         let named = definition.plan.secret_variables().iter().chain(&row.secret_variables).map(String::as_str).collect();
@@ -75,7 +75,7 @@ impl Seal {
         row.variables = shown;
         if !secret.is_empty() {
             let text = serde_json::to_string(&secret).expect("a map of texts has a JSON form");
-            row.sealed = Some(key.seal(place(&row.job), &binding(&row.job), &text));
+            row.sealed = Some(key.seal(place(&row.owed), &binding(&row.owed), &text));
         }
         row.secret_variables.extend(secret.into_keys());
     }
@@ -94,11 +94,11 @@ impl Seal {
 
 /// Seals a request from outside until its delivery reads it; `name` is its own.
 pub(crate) fn seal_callback(key: &SealingKey, rule: &Id, name: &str, text: &str) -> String {
-    key.seal(Place { rule, name, write: "callback" }, &of_outside(), text)
+    key.seal(Place { rule, name, write_id: "callback" }, &of_outside(), text)
 }
 
 fn open_callback(key: &SealingKey, rule: &Id, name: &str, sealed: &str) -> Result<String, StoreError> {
-    let opened = key.open(Place { rule, name, write: "callback" }, Some(&of_outside()), sealed);
+    let opened = key.open(Place { rule, name, write_id: "callback" }, Some(&of_outside()), sealed);
     opened.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
@@ -107,11 +107,11 @@ fn of_outside() -> Binding {
     Binding { party: Owner::Admin, origin: "callback".to_owned(), uses: String::new() }
 }
 
-fn place(job: &Job) -> Place<'_> {
-    Place { rule: &job.rule, name: job.id.as_str(), write: "variables" }
+fn place(owed: &OwedDelivery) -> Place<'_> {
+    Place { rule: &owed.rule, name: owed.id.as_str(), write_id: "variables" }
 }
 
 /// No secret of a rule has this binding.
-fn binding(job: &Job) -> Binding {
-    Binding { party: job.owner.clone(), origin: "delivery".to_owned(), uses: String::new() }
+fn binding(owed: &OwedDelivery) -> Binding {
+    Binding { party: owed.owner.clone(), origin: "delivery".to_owned(), uses: String::new() }
 }

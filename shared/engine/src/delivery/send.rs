@@ -6,7 +6,7 @@ use futures_util::future::join;
 use tokio::time::timeout;
 use tracking_core::{receiver::Receiver, request::Rendered, template::RenderFault};
 
-use super::{Claimed, Deliveries, Sent};
+use super::{Claimed, Deliveries, SendResult};
 use crate::{backend::Backend, sender::Sender};
 
 /// The time after which a send makes its receiver suspect.
@@ -23,7 +23,7 @@ impl<B: Backend> Deliveries<B> {
         self.heavy.run(owner, render).await
     }
 
-    pub(crate) async fn send(&self, claimed: &Claimed, rendered: Rendered, sender: &Sender) -> Sent {
+    pub(crate) async fn send(&self, claimed: &Claimed, rendered: Rendered, sender: &Sender) -> SendResult {
         let mut sending = pin!(sender.request_for(claimed.owner(), rendered));
         if let Ok(sent) = timeout(self.store.settings.shown_after.unsigned_abs(), &mut sending).await {
             return sent;

@@ -9,7 +9,7 @@ use crate::{
     backend::{Backend, Received, StoreError, Swap},
     delivery::Deliveries,
     keys,
-    rows::{DeliveryRow, Job},
+    rows::{DeliveryRow, OwedDelivery},
     rules::Rule,
 };
 
@@ -33,16 +33,16 @@ pub(super) struct Standby {
 
 impl<B: Backend> Deliveries<B> {
     /// Lets a postback wait, or ends it. No attempt is charged, and its place on the subject queue is as it was.
-    pub(super) async fn stand_by(&self, received: &Received, job: &Job, standby: &Standby) -> Result<(), StoreError> {
+    pub(super) async fn stand_by(&self, received: &Received, owed: &OwedDelivery, standby: &Standby) -> Result<(), StoreError> {
         let now = self.store.now();
-        let key = keys::delivery(&job.id);
+        let key = keys::delivery(&owed.id);
         let (row, rev): (Option<DeliveryRow>, _) = self.store.read_row(key.clone()).await?.unzip();
-        if row.as_ref().is_some_and(|row| row.state.is_ended() || row.job.epoch > job.epoch) {
+        if row.as_ref().is_some_and(|row| row.state.is_ended() || row.owed.epoch > owed.epoch) {
             return self.store.commit_one(received.done()).await;
         }
         let known = row.is_some();
         let max_attempts = standby.rule.definition.plan.first_call().retry.max_attempts();
-        let mut row = row.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, max_attempts));
+        let mut row = row.unwrap_or_else(|| DeliveryRow::new(owed.clone(), State::Waiting, max_attempts));
         // A wait for an earlier change is another wait.
         let since = row.waits_since.filter(|since| *since >= standby.since).unwrap_or(now);
         if now >= since + LONGEST_WAIT {
@@ -53,7 +53,7 @@ impl<B: Backend> Deliveries<B> {
             let reason = format!("{}; {what} within 72 hours", standby.reason);
             let attempts = row.attempts;
             let ending = Ending {
-                job,
+                owed,
                 row: rev.map(|rev| (row, rev)),
                 attempts,
                 max_attempts,
@@ -65,12 +65,12 @@ impl<B: Backend> Deliveries<B> {
             }
             return self
                 .store
-                .commit_one(self.defer(received, job, standby.rule.definition.first_host(), now + AGAIN, None))
+                .commit_one(self.defer(received, owed, standby.rule.definition.first_host(), now + AGAIN, None))
                 .await;
         }
         let pause = ((now.duration_since(since)) / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
         let mut at = (now + pause).min(since + LONGEST_WAIT);
-        if !known && !job.held {
+        if !known && !owed.held {
             self.recorder.list(&row).await?;
         }
         row.state = State::Waiting;
@@ -84,6 +84,6 @@ impl<B: Backend> Deliveries<B> {
         }
         crate::spans::waits(standby.cause, at);
         let host = standby.rule.definition.first_host();
-        self.store.commit_one(self.defer(received, job, host, at, known.then_some(&row))).await
+        self.store.commit_one(self.defer(received, owed, host, at, known.then_some(&row))).await
     }
 }

@@ -7,7 +7,7 @@ use super::Deliveries;
 use crate::{
     backend::{Backend, StoreError, Swap},
     keys,
-    rows::{DeliveryRow, Job},
+    rows::{DeliveryRow, OwedDelivery},
 };
 
 impl<B: Backend> Deliveries<B> {
@@ -15,20 +15,20 @@ impl<B: Backend> Deliveries<B> {
     /// row, nor has one whose row somebody else has written by now.
     pub(super) async fn show_waiting(
         &self,
-        job: &Job,
+        owed: &OwedDelivery,
         max_attempts: u32,
         until: Timestamp,
         cause: Cause,
     ) -> Result<Option<DeliveryRow>, StoreError> {
         let is_short = until.duration_since(self.store.now()) <= self.store.settings.shown_after;
-        if is_short || job.held {
+        if is_short || owed.held {
             return Ok(None);
         }
-        let mut row = DeliveryRow::new(job.clone(), State::Waiting, max_attempts);
+        let mut row = DeliveryRow::new(owed.clone(), State::Waiting, max_attempts);
         row.reason = Some(reason(cause).to_owned());
         row.next_due = Some(until);
         self.recorder.list(&row).await?;
-        let swap = Swap { key: keys::delivery(&job.id), expect: None, new: Some(self.store.delivery_item(&row)) };
+        let swap = Swap { key: keys::delivery(&owed.id), expect: None, new: Some(self.store.delivery_item(&row)) };
         Ok(self.store.swap_one(swap).await.is_done()?.then_some(row))
     }
 }

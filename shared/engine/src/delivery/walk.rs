@@ -10,8 +10,8 @@ use tracking_core::{
     delivery::{Next, State},
     flow::{Emitted, Moved, Stance, Walked},
     hash,
-    line::{Ask, Line, Present},
     standstill::Cause,
+    subject_queue::{ClaimRequest, Present, SubjectQueue},
 };
 
 use super::{
@@ -25,7 +25,7 @@ use crate::{
     backend::{Backend, Received, StoreError, Swap},
     delivery::Deliveries,
     keys, rows,
-    rows::{DeliveryRow, Job},
+    rows::{DeliveryRow, OwedDelivery},
     rules::{Rule, kept::KeptChange},
 };
 
@@ -54,7 +54,7 @@ pub(crate) enum WalkedOn {
 pub(super) struct Walker<'a, B> {
     pub(super) deliveries: &'a Deliveries<B>,
     pub(super) received: &'a Received,
-    pub(super) job: &'a Job,
+    pub(super) owed: &'a OwedDelivery,
     pub(super) rule: &'a Rule,
     pub(super) secrets: &'a Arc<BTreeMap<String, String>>,
     /// The delivery's row with its revision, if it has one.
@@ -75,7 +75,7 @@ impl<B: Backend> Walker<'_, B> {
         let row = self.known.map(|(row, _)| row);
         let (kept, store) = (self.deliveries.rules.kept(self.rule).await?, &self.deliveries.store);
         let public_url = store.settings.public_url.as_deref();
-        let flow = InFlow::of((self.rule, self.job), (row, self.seal), kept, (public_url, store.now()))?;
+        let flow = InFlow::of((self.rule, self.owed), (row, self.seal), kept, (public_url, store.now()))?;
         if row.is_some_and(|row| row.state.is_ended()) {
             // The subject queue decides on the message.
             return Ok(WalkedOn::Send(Box::new(flow)));
@@ -111,11 +111,11 @@ impl<B: Backend> Walker<'_, B> {
     async fn walk_to_request(&self, flow: InFlow, attempts: u32) -> Result<WalkedOn, StoreError> {
         let now = self.deliveries.store.now();
         let walked = if self.rule.definition.is_heavy {
-            let (rule, job, flow) = (self.rule.clone(), self.job.clone(), flow.clone());
-            let (owner, secrets) = (Some(job.owner.clone()), Arc::clone(self.secrets));
-            self.deliveries.heavy.run(owner, move || walk(&rule, &job, (&flow, attempts), &secrets, now)).await
+            let (rule, owed, flow) = (self.rule.clone(), self.owed.clone(), flow.clone());
+            let (owner, secrets) = (Some(owed.owner.clone()), Arc::clone(self.secrets));
+            self.deliveries.heavy.run(owner, move || walk(&rule, &owed, (&flow, attempts), &secrets, now)).await
         } else {
-            walk(self.rule, self.job, (&flow, attempts), self.secrets, now)
+            walk(self.rule, self.owed, (&flow, attempts), self.secrets, now)
         };
         let Walked { progress, variables, keep, emitted, stance, .. } = walked;
         let (before, mut flow) = (flow.clone(), flow.moved(progress, variables).emitting(emitted));
@@ -155,10 +155,10 @@ impl<B: Backend> Walker<'_, B> {
     async fn end_emitting(&self, (attempts, emitted): (u32, Vec<Emitted>), state: State, reason: &str) -> Result<(), StoreError> {
         let max_attempts = self.known.map_or(0, |(row, _)| row.max_attempts);
         let definition = Some(&*self.rule.definition);
-        let ending = Ending { job: self.job, row: self.known.cloned(), attempts, max_attempts, definition, emitted };
+        let ending = Ending { owed: self.owed, row: self.known.cloned(), attempts, max_attempts, definition, emitted };
         if !self.deliveries.end(self.received, ending, state, reason).await? {
             let at = self.deliveries.store.now() + AGAIN;
-            let deferred = self.deliveries.defer(self.received, self.job, self.rule.definition.first_host(), at, None);
+            let deferred = self.deliveries.defer(self.received, self.owed, self.rule.definition.first_host(), at, None);
             self.deliveries.store.commit_one(deferred).await?;
         }
         Ok(())
@@ -174,12 +174,12 @@ impl<B: Backend> Walker<'_, B> {
         }
         let now = self.deliveries.store.now();
         let lease_until = now + call_of(&self.rule.definition, Some(flow)).request.timeout().duration() + LEASE_MARGIN;
-        let Some(until) = self.deliveries.rules.lease_kept(self.rule, (&self.job.id, &flow.kept), lease_until).await? else {
+        let Some(until) = self.deliveries.rules.lease_kept(self.rule, (&self.owed.id, &flow.kept), lease_until).await? else {
             flow.leases = true;
             return Ok(None);
         };
         let why = format!("another delivery runs step {step}");
-        let spread = hash::number(&["lease", self.job.id.as_str()]) % LOOK_SPREAD_MS;
+        let spread = hash::number(&["lease", self.owed.id.as_str()]) % LOOK_SPREAD_MS;
         let waits = self.known.filter(|(row, _)| row.reason.as_ref() == Some(&why));
         let waited = waits.and_then(|(row, _)| row.waits_since).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
         let pause = (waited / 2).clamp(LOOK_AGAIN, LONGEST_LOOK);
@@ -193,14 +193,14 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.rules.change_kept(self.rule, &KeptChange { keep, ..KeptChange::default() }).await
     }
 
-    /// The question to its subject queue by a delivery that waits for its first request.
-    pub(super) fn ask(&self) -> Ask<'_> {
-        let (store, job, call) = (&self.deliveries.store, self.job, self.rule.definition.plan.first_call());
-        Ask {
-            id: &job.id,
-            order: job.event.known().order(),
+    /// The claim request of a delivery that waits for its first request.
+    pub(super) fn claim_request(&self) -> ClaimRequest<'_> {
+        let (store, owed, call) = (&self.deliveries.store, self.owed, self.rule.definition.plan.first_call());
+        ClaimRequest {
+            id: &owed.id,
+            order: owed.event.known().order(),
             after: None,
-            token: &self.received.token,
+            receive_id: &self.received.receive_id,
             present: Present { now: store.now(), ..store.present() },
             timeout_seconds: call.request.timeout().seconds(),
             step: None,
@@ -210,29 +210,32 @@ impl<B: Backend> Walker<'_, B> {
 
     /// Puts a delivery with a fixed delay on its subject queue, so that later changes are sent later (P3, W10).
     async fn keep_place(&self, until: Timestamp) -> Result<(), StoreError> {
-        self.change_line(|line| Some((line.waiting(&self.ask(), 1, until, None)?, ()))).await.map(drop)
+        self.change_queue(|queue| Some((queue.waiting(&self.claim_request(), 1, until, None)?, ()))).await.map(drop)
     }
 
     /// Changes and writes the subject queue of a delivery, unless nothing changes. Returns the other half of the result of `change`.
-    pub(super) async fn change_line<T>(&self, change: impl Fn(&Line) -> Option<(Line, T)>) -> Result<Option<T>, StoreError> {
-        let (store, job) = (&self.deliveries.store, self.job);
-        let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
+    pub(super) async fn change_queue<T>(
+        &self,
+        change: impl Fn(&SubjectQueue) -> Option<(SubjectQueue, T)>,
+    ) -> Result<Option<T>, StoreError> {
+        let (store, owed) = (&self.deliveries.store, self.owed);
+        let key = keys::subject_queue(&owed.id, &owed.rule, &owed.event.known().subject());
         for _ in 0..PLACE_TRIES {
             let read = store.get_one(key.clone()).await?;
             let rev = read.as_ref().map(|item| item.rev);
-            let line: Line = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
-            let Some((changed, said)) = change(&line) else { return Ok(None) };
-            if changed == line || self.deliveries.swap_line(key.clone(), rev, &changed, store.now()).await.is_done()? {
+            let queue: SubjectQueue = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
+            let Some((changed, said)) = change(&queue) else { return Ok(None) };
+            if changed == queue || self.deliveries.swap_queue(key.clone(), rev, &changed, store.now()).await.is_done()? {
                 return Ok(Some(said));
             }
         }
-        Err(StoreError::Contended(format!("the line of delivery {}", job.id)))
+        Err(StoreError::Contended(format!("the queue of delivery {}", owed.id)))
     }
 
     /// Writes the place of a delivery that goes on at a time, for a reason, and defers its message to that time.
     pub(super) async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
-        let Self { deliveries, received, job, rule, .. } = *self;
-        let until = deliveries.pace.slot(&job.owner, &job.event, until, deliveries.store.now());
+        let Self { deliveries, received, owed, rule, .. } = *self;
+        let until = deliveries.pace.slot(&owed.owner, &owed.event, until, deliveries.store.now());
         let written = self.write_place(flow, attempts, (until, why)).await?;
         let at = if written.is_some() { until } else { deliveries.store.now() + AGAIN };
         if let Some(row) = &written {
@@ -241,7 +244,7 @@ impl<B: Backend> Walker<'_, B> {
         crate::spans::waits(Cause::Retry, at);
         let recorded = written.as_ref().filter(|_| self.known.is_some());
         let host = call_of(&rule.definition, Some(flow)).request.host();
-        deliveries.store.commit_one(deliveries.defer(received, job, host, at, recorded)).await
+        deliveries.store.commit_one(deliveries.defer(received, owed, host, at, recorded)).await
     }
 
     /// Writes the place of a delivery that goes on at a time, for a reason. Returns its row, unless somebody else has written it.
@@ -251,17 +254,17 @@ impl<B: Backend> Walker<'_, B> {
         attempts: u32,
         (until, why): (Timestamp, String),
     ) -> Result<Option<DeliveryRow>, StoreError> {
-        let Self { deliveries, job, rule, seal, .. } = *self;
+        let Self { deliveries, owed, rule, seal, .. } = *self;
         let call = call_of(&rule.definition, Some(flow));
         let (known, rev): (Option<DeliveryRow>, _) = self.known.cloned().unzip();
         let is_known = known.is_some();
-        let mut row = known.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, call.retry.max_attempts()));
+        let mut row = known.unwrap_or_else(|| DeliveryRow::new(owed.clone(), State::Waiting, call.retry.max_attempts()));
         deliveries.publish_left(&row).await?;
         row.outbox = None;
-        if !is_known && !job.held {
+        if !is_known && !owed.held {
             deliveries.recorder.list(&row).await?;
         }
-        row.job = job.clone();
+        row.owed = owed.clone();
         row.attempts = row.attempts.max(attempts);
         row.state = State::Waiting;
         row.waits_since = row.waits_since.filter(|_| row.reason.as_ref() == Some(&why)).or(Some(deliveries.store.now()));
@@ -269,14 +272,20 @@ impl<B: Backend> Walker<'_, B> {
         row.next_due = Some(until);
         row.keeps_until = None;
         flow.note(&rule.definition, seal, &mut row);
-        let swap = Swap { key: keys::delivery(&job.id), expect: rev, new: Some(deliveries.store.delivery_item(&row)) };
+        let swap = Swap { key: keys::delivery(&owed.id), expect: rev, new: Some(deliveries.store.delivery_item(&row)) };
         Ok(deliveries.store.swap_one(swap).await.is_done()?.then_some(row))
     }
 }
 
 /// Walks on from a place, after so many attempts of the delivery.
-fn walk(rule: &Rule, job: &Job, (flow, attempts): (&InFlow, u32), secrets: &BTreeMap<String, String>, now: Timestamp) -> Walked {
-    let rendering = Rendering::unclaimed(rule, job, (flow, attempts), secrets, now);
+fn walk(
+    rule: &Rule,
+    owed: &OwedDelivery,
+    (flow, attempts): (&InFlow, u32),
+    secrets: &BTreeMap<String, String>,
+    now: Timestamp,
+) -> Walked {
+    let rendering = Rendering::unclaimed(rule, owed, (flow, attempts), secrets, now);
     let mut walked =
         rule.definition.plan.walk(flow.progress.clone(), &rendering.scope(secrets, None), attempts, rule.head.version);
     let Walked { variables, emitted, stance, .. } = &mut walked;
@@ -300,11 +309,11 @@ pub(super) async fn change_kept_variables<B: Backend>(
     let change = KeptChange {
         keep,
         forget: forget.iter().filter_map(|name| read(name)).collect(),
-        release: flow.leases.then(|| claimed.job.id.clone()),
+        release: flow.leases.then(|| claimed.owed.id.clone()),
     };
     if let Err(error) = deliveries.rules.change_kept(&claimed.rule, &change).await {
         // The next delivery sets them again.
-        tracing::warn!(tracking_api_id = %claimed.rule.id, delivery_id = %claimed.job.id, %error, "kept variables were not written");
+        tracing::warn!(tracking_api_id = %claimed.rule.id, delivery_id = %claimed.owed.id, %error, "kept variables were not written");
     }
 }
 
@@ -341,7 +350,7 @@ pub(super) fn after_response(
     let (plan, attempt) = (&claimed.rule.definition.plan, claimed.attempt);
     let variables = judged.variables_after(&flow.variables);
     let answered = judged.answered(retry_after, attempt);
-    let (flow, mut followed) = match plan.after(flow.progress.clone(), answered, claimed.base, &claimed.job.id, now) {
+    let (flow, mut followed) = match plan.after(flow.progress.clone(), answered, claimed.base, &claimed.owed.id, now) {
         Moved::Again(progress, due) => (flow.moved(progress, variables), Followed::at_once(Next::Again(due))),
         Moved::Ended(state, reason) => {
             (flow.moved(flow.progress.clone(), variables), Followed::at_once(Next::Ended(state, reason)))
@@ -350,7 +359,7 @@ pub(super) fn after_response(
             let mut moved = flow.moved(progress, variables);
             moved.hidden.extend(row.secret_variables.iter().cloned());
             let Walked { progress, variables, keep, emitted, stance, .. } =
-                walk(&claimed.rule, &claimed.job, (&moved, attempt), &claimed.secrets, now);
+                walk(&claimed.rule, &claimed.owed, (&moved, attempt), &claimed.secrets, now);
             let flow = moved.moved(progress, variables).emitting(emitted);
             let is_at_once = matches!(stance, Stance::Send);
             let (next, reason) = match stance {

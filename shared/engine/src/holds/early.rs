@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use tracking_core::{
     delivery::{Cause, DeliveryId, State},
     event::{Event, Subject},
-    hold::Due,
+    hold::DuePostback,
     matching::Release,
 };
 
@@ -22,7 +22,7 @@ const AFTERWARDS: SignedDuration = SignedDuration::from_secs(30);
 
 /// A held and never sent postback in its present state.
 pub(crate) struct Known {
-    due: Due,
+    due: DuePostback,
     /// The event to send.
     pub(crate) event: StoredEvent,
     /// The event that it was held with.
@@ -37,7 +37,7 @@ impl<B: Backend> Holds<B> {
     /// Reads a held and never sent postback as it would be sent now: the hold's newest state, judged like a released one (F3, V3). `Err`:
     /// the reason why it can't be sent.
     pub(crate) async fn known_now(&self, rule: &Rule, row: &DeliveryRow) -> Result<Result<Known, String>, StoreError> {
-        let held = row.job.event.known();
+        let held = row.owed.event.known();
         let Some(stored) = self.read_hold(&held.conversion.conversion_id, rule).await? else {
             return Ok(Err("it was never sent, and nothing is known any more of what it waited for".to_owned()));
         };
@@ -70,7 +70,7 @@ impl<B: Backend> Holds<B> {
     /// Hands a held postback over with the newest state and returns its row as it is to be shown. `None`: something changed meanwhile, look
     /// again.
     pub(crate) async fn release_early(&self, rule: &Rule, row: &DeliveryRow) -> Result<Option<DeliveryRow>, Refused> {
-        let held = &row.job;
+        let held = &row.owed;
         let conversion = &held.event.known().conversion.conversion_id;
         let now = self.store.now();
         let stored = self.read_hold(conversion, rule).await?;
@@ -85,22 +85,22 @@ impl<B: Backend> Holds<B> {
         self.store.commit_one(Effects { send: vec![afterwards], ..Effects::default() }).await?;
         let sent = self.carry_out(rule, &due, &mut stored.outbox, now).await?;
         stored.hold.conclude(&due, sent);
-        let Some(job) = stored.outbox.job(&held.id) else { return Ok(None) };
+        let Some(owed) = stored.outbox.owed(&held.id) else { return Ok(None) };
         if !self.write_hold(rule, conversion, &mut stored, now).await? {
             return Ok(None);
         }
         self.flush(rule, &stored.outbox, now).await?;
         stored.outbox = super::Outbox::default();
         self.write_hold(rule, conversion, &mut stored, now).await?;
-        Ok(Some(DeliveryRow { job, ..row.clone() }))
+        Ok(Some(DeliveryRow { owed, ..row.clone() }))
     }
 }
 
 /// Returns true if a delivery is the one that this rule's hold would release, and not one from before the rule was switched off (P6).
 pub(crate) fn is_own(rule: &Rule, row: &DeliveryRow) -> bool {
-    let event = row.job.event.known();
+    let event = row.owed.event.known();
     let cause = Cause::Final(rule.head.epoch);
-    DeliveryId::derive(&event.conversion.conversion_id, &rule.id, &event.subject().to_string(), cause) == row.job.id
+    DeliveryId::derive(&event.conversion.conversion_id, &rule.id, &event.subject().to_string(), cause) == row.owed.id
 }
 
 /// The reason why a postback is not sent although a person asks for it.
@@ -116,8 +116,8 @@ fn unsendable(release: Release) -> Option<String> {
 }
 
 impl super::Outbox {
-    /// Returns the job to hand over for a delivery.
-    fn job(&self, id: &DeliveryId) -> Option<crate::rows::Job> {
-        self.to_send().find(|job| job.id == *id).cloned()
+    /// Returns the owed delivery to hand over.
+    fn owed(&self, id: &DeliveryId) -> Option<crate::rows::OwedDelivery> {
+        self.to_send().find(|owed| owed.id == *id).cloned()
     }
 }

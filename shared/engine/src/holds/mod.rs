@@ -4,8 +4,8 @@
 //! (postbacks to hand over, deliveries to end or to show as held) are decided and written with it in one compare-and-set, and carried out
 //! after it from its [`outbox`].
 
+mod dry_run;
 mod early;
-mod foresee;
 mod outbox;
 mod peek;
 mod row;
@@ -18,7 +18,7 @@ use tracking_core::{
     change::Change,
     delivery::{Cause, DeliveryId, State, conversion_hash},
     event::{Event, Subject},
-    hold::{Due, Hold},
+    hold::{DuePostback, Hold},
     id::Id,
     matching::Taken,
     tracking_api::{Delay, Final},
@@ -33,8 +33,8 @@ use crate::{
     rules::{Rule, Rules},
     store::Store,
 };
+pub(crate) use dry_run::DryRunCount;
 pub(crate) use early::is_own;
-pub(crate) use foresee::Foreseen;
 use outbox::Outbox;
 pub use peek::HoldInternals;
 pub(crate) use peek::peek;
@@ -118,7 +118,7 @@ impl<B: Backend> Holds<B> {
         rule: &Rule,
         delay: Final,
         stored: &mut Stored,
-        mut owed: Vec<Due>,
+        mut owed: Vec<DuePostback>,
         before: &[Subject],
     ) -> Result<bool, StoreError> {
         let now = self.store.now();
@@ -161,7 +161,7 @@ impl<B: Backend> Holds<B> {
     /// Writes the hold if nobody else has changed it since it was read.
     async fn write_hold(&self, rule: &Rule, conversion: &Id, stored: &mut Stored, now: Timestamp) -> Result<bool, StoreError> {
         let key = keys::hold(conversion, &rule.id);
-        self.store.set_all_aside(stored.outbox.jobs_mut()).await?;
+        self.store.set_all_aside(stored.outbox.all_owed_mut()).await?;
         let mut item = rows::item_as(stored.outbox.format(), key.clone(), &HoldRow::of(stored));
         if !stored.hold.is_open() {
             item.expires = Some(now + self.store.memory());

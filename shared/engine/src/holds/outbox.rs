@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     delivery::{Cause, State},
     event::Subject,
-    hold::{Due, Ending, Hold, Kind},
+    hold::{DuePostback, Ending, Hold, Kind},
     matching::{Release, is_foreign},
     tracking_api::Final,
 };
 
 use crate::{
     backend::{Backend, Effects, StoreError, Swap, Swapped},
-    delivery::{hand_over, owed},
+    delivery::{hand_over, owed_delivery},
     holds::Holds,
     keys,
     recorder::Listing,
-    rows::{self, DeliveryRow, Job},
+    rows::{self, DeliveryRow, OwedDelivery},
     rules::Rule,
 };
 
@@ -30,7 +30,7 @@ const TRIES: usize = 10;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Outbox {
     /// Postbacks to hand over.
-    send: Vec<Job>,
+    send: Vec<OwedDelivery>,
     /// Deliveries that end without one.
     ended: Vec<DeliveryRow>,
     /// Deliveries that the log is to show as held.
@@ -48,22 +48,22 @@ impl Outbox {
     }
 
     /// Postbacks to hand over.
-    pub(super) fn to_send(&self) -> impl Iterator<Item = &Job> {
+    pub(super) fn to_send(&self) -> impl Iterator<Item = &OwedDelivery> {
         self.send.iter()
     }
 }
 
 impl Outbox {
-    /// The jobs in it.
-    pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = &mut Job> {
+    /// The owed deliveries in it.
+    pub(super) fn all_owed_mut(&mut self) -> impl Iterator<Item = &mut OwedDelivery> {
         let rows = self.ended.iter_mut().chain(&mut self.held);
-        self.send.iter_mut().chain(rows.map(|row| &mut row.job))
+        self.send.iter_mut().chain(rows.map(|row| &mut row.owed))
     }
 
     /// The format of a row that holds this outbox.
     pub(super) fn format(&self) -> u32 {
         let rows = self.ended.iter().chain(&self.held);
-        let formats = self.send.iter().chain(rows.map(|row| &row.job)).map(|job| job.event.format());
+        let formats = self.send.iter().chain(rows.map(|row| &row.owed)).map(|owed| owed.event.format());
         formats.max().unwrap_or(rows::FORMAT)
     }
 }
@@ -73,7 +73,7 @@ impl<B: Backend> Holds<B> {
     pub(super) async fn carry_out(
         &self,
         rule: &Rule,
-        due: &Due,
+        due: &DuePostback,
         outbox: &mut Outbox,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
@@ -83,8 +83,8 @@ impl<B: Backend> Holds<B> {
             Kind::Change => None,
         };
         let (event, release) = rule.candidate().release(due);
-        let mut job = owed(rule, event, cause, self.store.now());
-        let existing = self.store.get_one(keys::delivery(&job.id)).await?;
+        let mut owed = owed_delivery(rule, event, cause, self.store.now());
+        let existing = self.store.get_one(keys::delivery(&owed.id)).await?;
         let existing = existing.map(|item| rows::read_item::<DeliveryRow>(&item)).transpose()?;
         if let Some(row) = existing.as_ref().filter(|row| row.state.is_ended()) {
             // A delivery that a person stopped before its first attempt never went out.
@@ -93,8 +93,8 @@ impl<B: Backend> Holds<B> {
         }
         if let Some(row) = &existing {
             // A held delivery keeps its place in the log.
-            job.created_at = row.job.created_at;
-            job.held = true;
+            owed.created_at = row.owed.created_at;
+            owed.held = true;
         }
         let (state, reason) = match release {
             Release::Foreign => {
@@ -105,7 +105,7 @@ impl<B: Backend> Holds<B> {
                 return Ok(false);
             }
             Release::Send => {
-                outbox.send.push(job);
+                outbox.send.push(owed);
                 return Ok(true);
             }
             Release::End(Ending::Expired) => (State::Expired, "the conversion was not settled within max_hold_days".to_owned()),
@@ -115,7 +115,7 @@ impl<B: Backend> Holds<B> {
                 (State::Skipped, format!("the conditions do not hold for the state to be sent: {}", why.join("; ")))
             }
         };
-        let mut row = DeliveryRow::new(job, State::Held, rule.definition.plan.first_call().retry.max_attempts());
+        let mut row = DeliveryRow::new(owed, State::Held, rule.definition.plan.first_call().retry.max_attempts());
         row.end(state, reason, now);
         outbox.ended.push(row);
         Ok(false)
@@ -123,14 +123,15 @@ impl<B: Backend> Holds<B> {
 
     /// Notes the deliveries that the log is to show as held: those that are held now and were not held before.
     pub(super) fn note_held(&self, rule: &Rule, delay: Final, hold: &Hold, before: &[Subject], outbox: &mut Outbox) {
-        outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.job.event.known().subject()));
+        outbox.held.retain(|row| hold.held().any(|(subject, _)| *subject == row.owed.event.known().subject()));
         if is_foreign(&rule.head.owner, &hold.newest.conversion) {
             return;
         }
         for (subject, _) in hold.held().filter(|(subject, _)| !before.contains(subject)) {
             let Some(event) = hold.event_about(subject) else { continue };
-            let job = Job { held: true, ..owed(rule, event, Some(Cause::Final(rule.head.epoch)), self.store.now()) };
-            let mut row = DeliveryRow::new(job, State::Held, rule.definition.plan.first_call().retry.max_attempts());
+            let owed =
+                OwedDelivery { held: true, ..owed_delivery(rule, event, Some(Cause::Final(rule.head.epoch)), self.store.now()) };
+            let mut row = DeliveryRow::new(owed, State::Held, rule.definition.plan.first_call().retry.max_attempts());
             row.reason = Some("held until the conversion is settled".to_owned());
             row.next_due = hold.settled_at.and(hold.due(delay));
             outbox.held.push(row);
@@ -140,8 +141,11 @@ impl<B: Backend> Holds<B> {
     /// Carries out the outbox.
     pub(super) async fn flush(&self, rule: &Rule, outbox: &Outbox, now: Timestamp) -> Result<(), StoreError> {
         let mut listings = Vec::new();
-        let insert =
-            |row: &DeliveryRow| Swap { key: keys::delivery(&row.job.id), expect: None, new: Some(self.store.delivery_item(row)) };
+        let insert = |row: &DeliveryRow| Swap {
+            key: keys::delivery(&row.owed.id),
+            expect: None,
+            new: Some(self.store.delivery_item(row)),
+        };
         if !outbox.held.is_empty() {
             let swapped = self.store.backend().swap(outbox.held.iter().map(insert).collect()).await;
             for (row, swapped) in outbox.held.iter().zip(swapped) {
@@ -158,10 +162,10 @@ impl<B: Backend> Holds<B> {
         }
         let host = rule.definition.first_host();
         let mut effects = Effects::default();
-        for job in &outbox.send {
-            hand_over(&self.store, &mut effects, host, job.clone());
+        for owed in &outbox.send {
+            hand_over(&self.store, &mut effects, host, owed.clone());
         }
-        listings.extend(outbox.ended.iter().filter(|row| !row.job.held).map(Listing::of));
+        listings.extend(outbox.ended.iter().filter(|row| !row.owed.held).map(Listing::of));
         effects.put.extend(self.recorder.pages(&listings, now));
         self.store.commit_one(effects).await?;
         self.end_held(&outbox.ended).await
@@ -172,7 +176,7 @@ impl<B: Backend> Holds<B> {
         if ended.is_empty() {
             return Ok(());
         }
-        let keys: Vec<_> = ended.iter().map(|row| keys::delivery(&row.job.id)).collect();
+        let keys: Vec<_> = ended.iter().map(|row| keys::delivery(&row.owed.id)).collect();
         for _ in 0..TRIES {
             let mut swaps = Vec::new();
             for ((row, key), stored) in ended.iter().zip(&keys).zip(self.store.backend().get(&keys).await?) {

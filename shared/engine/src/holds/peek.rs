@@ -56,8 +56,8 @@ pub(crate) fn peek(
     let is_current = epoch.is_none_or(|epoch| stored.epoch >= epoch);
     let holds = is_current && hold.held().any(|(held, _)| held == subject);
     let has_outbox = !outbox.is_empty();
-    let let_go = !holds && !has_outbox;
-    let now = if let_go { HoldNow::LetGo } else { HoldNow::Holds { settled_at: hold.settled_at, due, has_outbox } };
+    let is_released = !holds && !has_outbox;
+    let now = if is_released { HoldNow::Released } else { HoldNow::Holds { settled_at: hold.settled_at, due, has_outbox } };
     let (sent, ended, shown) = outbox.counts();
     let view = HoldInternals {
         revision: item.rev,

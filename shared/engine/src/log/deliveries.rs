@@ -14,7 +14,7 @@ use tracking_core::{
     delivery::{DeliveryId, State, conversion_hash},
     id::Id,
     json::Value,
-    line::Line,
+    subject_queue::SubjectQueue,
 };
 
 use super::Log;
@@ -146,12 +146,13 @@ impl<B: Backend> Log<B> {
     pub(crate) async fn show_sending(&self, rows: &mut [DeliveryRow]) -> Result<(), StoreError> {
         let mut waiting: Vec<&mut DeliveryRow> = rows.iter_mut().filter(|row| row.state == State::Waiting).collect();
         for some in waiting.chunks_mut(FETCH) {
-            let line = |row: &&mut DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject());
-            let keys: Vec<Key> = some.iter().map(line).collect();
+            let queue =
+                |row: &&mut DeliveryRow| keys::subject_queue(&row.owed.id, &row.owed.rule, &row.owed.event.known().subject());
+            let keys: Vec<Key> = some.iter().map(queue).collect();
             for (row, item) in some.iter_mut().zip(self.store.backend().get(&keys).await?) {
                 let Some(item) = item else { continue };
-                let Some(line) = self.store.readable::<Line>(&item) else { continue };
-                if line.entries.iter().any(|entry| entry.id == row.job.id && entry.attempts > row.attempts) {
+                let Some(queue) = self.store.readable::<SubjectQueue>(&item) else { continue };
+                if queue.entries.iter().any(|entry| entry.id == row.owed.id && entry.attempts > row.attempts) {
                     row.state = State::Sending;
                     row.next_due = None;
                 }
@@ -229,7 +230,7 @@ impl<B: Backend> Log<B> {
                     None => list.unreadable.push(item.key),
                 }
             }
-            rows.retain(|row| caller.sees(&row.job.owner));
+            rows.retain(|row| caller.sees(&row.owed.owner));
             items.extend(unreadable::take_shown(&mut list.unreadable, caller, usize::MAX));
             self.show_sending(&mut rows).await?;
             items.extend(rows.iter().filter(|row| filter.admits(row)).map(DeliveryRow::view));
@@ -313,8 +314,8 @@ impl<B: Backend> Log<B> {
     async fn conversion_list(&self, caller: &Caller, conversion: &Id) -> Result<List, StoreError> {
         let mut list = List::of(Vec::new());
         let (rows, unreadable) = self.deliveries_in(&conversion_hash(conversion)).await?;
-        for row in rows.into_iter().filter(|row| caller.sees(&row.job.owner)) {
-            list.found.insert((row.job.created_at, row.job.id), String::new());
+        for row in rows.into_iter().filter(|row| caller.sees(&row.owed.owner)) {
+            list.found.insert((row.owed.created_at, row.owed.id), String::new());
         }
         list.unreadable = unreadable;
         Ok(list)
@@ -323,7 +324,7 @@ impl<B: Backend> Log<B> {
     /// All deliveries of one conversion that the caller may see (V2).
     pub(crate) async fn deliveries_of(&self, caller: &Caller, conversion: &Id) -> Result<Vec<DeliveryRow>, StoreError> {
         let (mut rows, _) = self.deliveries_in(&conversion_hash(conversion)).await?;
-        rows.retain(|row| caller.sees(&row.job.owner));
+        rows.retain(|row| caller.sees(&row.owed.owner));
         Ok(rows)
     }
 
@@ -438,7 +439,7 @@ impl List {
 
 impl DeliveryFilter {
     fn admits(&self, row: &DeliveryRow) -> bool {
-        let event = row.job.event.known();
+        let event = row.owed.event.known();
         let conversion = &event.conversion;
         let transaction = || event.transaction.as_ref().map(|transaction| &transaction.transaction_id);
         (self.states.is_empty() || self.states.contains(&row.state))
@@ -447,7 +448,7 @@ impl DeliveryFilter {
             && self.transaction_id.as_ref().is_none_or(|id| transaction() == Some(id))
             && self.click_id.as_ref().is_none_or(|id| conversion.affiliate_click_id.as_ref() == Some(id))
             && self.external_id.as_ref().is_none_or(|id| conversion.external_id.as_ref() == Some(id))
-            && self.tracking_api_id.as_ref().is_none_or(|rule| *rule == row.job.rule)
+            && self.tracking_api_id.as_ref().is_none_or(|rule| *rule == row.owed.rule)
             && self.conversion_id.as_ref().is_none_or(|id| *id == conversion.conversion_id)
             && self.affiliate_id.as_ref().is_none_or(|affiliate| *affiliate == conversion.affiliate_id)
     }

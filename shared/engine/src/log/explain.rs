@@ -144,10 +144,10 @@ impl<B: Backend> Log<B> {
     /// Deliveries as a list shows them, oldest first, with their owner, by their rules.
     async fn shown_deliveries(&self, mut rows: Vec<DeliveryRow>) -> Result<BTreeMap<Id, (Owner, Vec<Value>)>, StoreError> {
         self.show_sending(&mut rows).await?;
-        rows.sort_by(|a, b| (a.job.created_at, &a.job.id).cmp(&(b.job.created_at, &b.job.id)));
+        rows.sort_by(|a, b| (a.owed.created_at, &a.owed.id).cmp(&(b.owed.created_at, &b.owed.id)));
         let mut shown: BTreeMap<Id, (Owner, Vec<Value>)> = BTreeMap::new();
         for row in rows {
-            let (_, views) = shown.entry(row.job.rule.clone()).or_insert_with(|| (row.job.owner.clone(), Vec::new()));
+            let (_, views) = shown.entry(row.owed.rule.clone()).or_insert_with(|| (row.owed.owner.clone(), Vec::new()));
             views.push(row.view());
         }
         Ok(shown)

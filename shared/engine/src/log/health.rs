@@ -109,7 +109,7 @@ impl Health {
 
     /// Looks at the next older delivery. Returns true if an older one may change the result.
     fn look_at(&mut self, row: &DeliveryRow) -> bool {
-        let made = row.job.created_at;
+        let made = row.owed.created_at;
         let is_counted = made >= self.counted_since;
         if !is_counted && self.last_delivered_at.is_some() {
             return false;
@@ -156,7 +156,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::rows::{Job, StoredEvent};
+    use crate::rows::{OwedDelivery, StoredEvent};
 
     const NOON: &str = "2026-11-22T12:00:00Z";
 
@@ -167,7 +167,7 @@ mod tests {
             "change": "created", "type": "click", "source": "link", "affiliate_id": "aff_7", "advertiser_id": "adv_2", "offer_id": "off_5"}});
         let event = Change::parse_detail(&detail, "").unwrap().events().remove(0);
         let rule: Id = "trk_1".parse().unwrap();
-        let job = Job {
+        let owed = OwedDelivery {
             id: DeliveryId::derive(&"cnv_1".parse().unwrap(), &rule, "conversion:cnv_1", Cause::Final(0)),
             rule,
             owner: Owner::Admin,
@@ -177,10 +177,10 @@ mod tests {
             created_at: now - SignedDuration::from_hours(hours),
             event: StoredEvent::new(event),
         };
-        let mut row = DeliveryRow::new(job, state, 3);
+        let mut row = DeliveryRow::new(owed, state, 3);
         row.attempts = 1;
         row.reason = Some(reason.to_owned());
-        row.ended_at = state.is_ended().then(|| row.job.created_at + SignedDuration::from_mins(1));
+        row.ended_at = state.is_ended().then(|| row.owed.created_at + SignedDuration::from_mins(1));
         row
     }
 

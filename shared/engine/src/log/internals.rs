@@ -14,7 +14,7 @@ mod view;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use tracking_core::{delivery::DeliveryId, line::Line};
+use tracking_core::{delivery::DeliveryId, subject_queue::SubjectQueue};
 
 pub use view::{
     ClaimInternals, DueRowInternals, EntryInternals, HoldInternals, Internals, OutboxInternals, QueueInternals, RateInternals,
@@ -32,8 +32,8 @@ use crate::{
 use reading::{About, Look, Rows, beginning};
 
 /// Subject queues of a conversion that are read at a time, and the most such reads.
-const LINES_A_READ: usize = 200;
-const MAX_LINE_READS: usize = 5;
+const QUEUES_A_READ: usize = 200;
+const MAX_QUEUE_READS: usize = 5;
 
 impl<B: Backend> Log<B> {
     /// Returns everything that decides what a delivery does next, for admins. Nothing is written.
@@ -46,7 +46,7 @@ impl<B: Backend> Log<B> {
         let row = stored.as_ref().and_then(|item| self.decoded::<DeliveryRow>(item, &mut rows));
         let about = match &row {
             Some(row) => Some(About::of(row)),
-            None => self.about_by_line(id).await?,
+            None => self.about_by_queue(id).await?,
         };
         match about {
             Some(about) => {
@@ -72,17 +72,17 @@ impl<B: Backend> Log<B> {
     }
 
     /// The rule and subject of a delivery that has no row yet: its subject queue knows it if it waits.
-    async fn about_by_line(&self, id: &DeliveryId) -> Result<Option<About>, StoreError> {
+    async fn about_by_queue(&self, id: &DeliveryId) -> Result<Option<About>, StoreError> {
         let partition = Partition::Table(keys::conversion(id.conversion_part()));
-        let mut range = Range::prefix(keys::LINES);
-        for _ in 0..MAX_LINE_READS {
-            let items = self.store.backend().query(&partition, &range, Order::Ascending, LINES_A_READ).await?;
+        let mut range = Range::prefix(keys::SUBJECT_QUEUES);
+        for _ in 0..MAX_QUEUE_READS {
+            let items = self.store.backend().query(&partition, &range, Order::Ascending, QUEUES_A_READ).await?;
             for item in &items {
-                let entries = self.store.readable::<Line>(item).map(|line| line.entries).unwrap_or_default();
+                let entries = self.store.readable::<SubjectQueue>(item).map(|queue| queue.entries).unwrap_or_default();
                 let Some(entry) = entries.into_iter().find(|entry| entry.id == *id) else { continue };
                 return Ok(About::at(&item.key, entry.order));
             }
-            let Some(last) = items.last().filter(|_| items.len() == LINES_A_READ) else { break };
+            let Some(last) = items.last().filter(|_| items.len() == QUEUES_A_READ) else { break };
             range.from = Some(format!("{}\0", last.key.sort));
         }
         Ok(None)
@@ -97,7 +97,7 @@ impl<B: Backend> Log<B> {
     ) -> Result<(), StoreError> {
         let mut wanted = vec![
             keys::delivery(id),
-            keys::line(id, &about.rule, &about.subject),
+            keys::subject_queue(id, &about.rule, &about.subject),
             keys::head(&about.rule),
             keys::pace(&about.rule),
             keys::hold_of(id, &about.rule),
@@ -108,9 +108,9 @@ impl<B: Backend> Log<B> {
         wanted.extend(awaited.map(|wait| keys::receiver(&wait.receiver)));
         wanted.extend(row.and_then(|row| row.next_due).map(|at| keys::due(at, &format!("D#{id}"))));
         let mut found = self.store.backend().get(&wanted).await?.into_iter();
-        let [own, line, head, free, hold, cursor] = std::array::from_fn(|_| found.next().flatten());
+        let [own, queue, head, free, hold, cursor] = std::array::from_fn(|_| found.next().flatten());
         rows.row = own.and_then(|item| Some((item.rev, self.decoded(&item, rows)?)));
-        rows.line = line.and_then(|item| Some((item.rev, self.decoded(&item, rows)?)));
+        rows.queue = queue.and_then(|item| Some((item.rev, self.decoded(&item, rows)?)));
         rows.head = head.and_then(|item| self.decoded(&item, rows));
         rows.free = free.and_then(|item| self.decoded(&item, rows));
         rows.swept = cursor.and_then(|item| self.decoded::<Cursor>(&item, rows)).and_then(|cursor| beginning(cursor.hour));
@@ -140,7 +140,7 @@ impl<B: Backend> Log<B> {
                 let rule = |definition| Rule { id: about.rule.clone(), head: Arc::new(head), definition };
                 rows.rule = definition.map(rule);
             }
-            Err(error) if error.is_unreadable() => rows.note(keys::body(&about.rule, &head.write)),
+            Err(error) if error.is_unreadable() => rows.note(keys::body(&about.rule, &head.write_id)),
             Err(error) => return Err(error),
         }
         Ok(())
@@ -148,13 +148,13 @@ impl<B: Backend> Log<B> {
 
     /// The rows of the others on the subject queue, and the due row of the hold.
     async fn read_others(&self, id: &DeliveryId, about: &About, rows: &mut Rows) -> Result<(), StoreError> {
-        let first = rows.row.as_ref().and_then(|(_, row)| row.job.after.clone());
-        let entries = rows.line.iter().flat_map(|(_, line)| &line.entries).map(|entry| entry.id.clone());
+        let first = rows.row.as_ref().and_then(|(_, row)| row.owed.after.clone());
+        let entries = rows.queue.iter().flat_map(|(_, queue)| &queue.entries).map(|entry| entry.id.clone());
         let mut others: Vec<DeliveryId> = entries.chain(first).filter(|other| other != id).collect();
         others.sort_unstable();
         others.dedup();
         let mut wanted: Vec<Key> = others.iter().map(keys::delivery).collect();
-        let conversion = rows.row.as_ref().map(|(_, row)| row.job.event.known().conversion.conversion_id.clone());
+        let conversion = rows.row.as_ref().map(|(_, row)| row.owed.event.known().conversion.conversion_id.clone());
         if let (Some(conversion), Some((HoldInternals { woken_at: Some(at), .. }, _))) = (conversion, &rows.hold) {
             wanted.push(keys::due(*at, &format!("H#{}#{conversion}", about.rule)));
         }

@@ -120,14 +120,15 @@ struct KeptDay {
 /// The part of a delivery's row that is counted; the rest is not parsed.
 #[derive(Deserialize)]
 struct CountedRow {
-    job: CountedJob,
+    #[serde(rename = "job")]
+    owed: CountedDelivery,
     state: State,
     #[serde(default)]
     ended_at: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
-struct CountedJob {
+struct CountedDelivery {
     rule: Id,
     owner: Owner,
     #[serde(default)]
@@ -224,7 +225,7 @@ impl<B: Backend> Count<'_, B> {
             let keys: Vec<Key> = some.iter().map(keys::delivery).collect();
             for item in self.store.get_all(&keys).await?.into_iter().flatten() {
                 let Some(row) = self.store.readable::<CountedRow>(&item) else { continue };
-                if self.has(&row.job) {
+                if self.has(&row.owed) {
                     figures.add(row.state, row.latency());
                 }
             }
@@ -232,8 +233,8 @@ impl<B: Backend> Count<'_, B> {
         Ok(())
     }
 
-    fn has(&self, job: &CountedJob) -> bool {
-        self.caller.sees(&job.owner) && self.rule.is_none_or(|rule| *rule == job.rule)
+    fn has(&self, owed: &CountedDelivery) -> bool {
+        self.caller.sees(&owed.owner) && self.rule.is_none_or(|rule| *rule == owed.rule)
     }
 
     /// Keeps the counts, unless another reader has counted them meanwhile. A store that refuses costs the next reader time only.
@@ -300,7 +301,7 @@ impl Days {
 impl CountedRow {
     /// The time from creation to delivery; `None` if it was not delivered, or was held back on purpose.
     fn latency(&self) -> Option<SignedDuration> {
-        let ended_at = self.ended_at.filter(|_| self.state == State::Delivered && !self.job.held)?;
-        Some(ended_at.duration_since(self.job.created_at).max(SignedDuration::ZERO))
+        let ended_at = self.ended_at.filter(|_| self.state == State::Delivered && !self.owed.held)?;
+        Some(ended_at.duration_since(self.owed.created_at).max(SignedDuration::ZERO))
     }
 }

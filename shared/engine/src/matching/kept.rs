@@ -98,7 +98,7 @@ impl<B: Backend> Matcher<B> {
         let row = Row { received_at: now, event: String::from_utf8_lossy(text).into_owned() };
         let key = keys::event(&change.conversion.conversion_id, change.conversion.version, &change.change_id);
         let mut item = rows::item(key, &row);
-        item.trouble = Some(keys::kept_event(now, &item.key));
+        item.attention = Some(keys::kept_event(now, &item.key));
         item.expires = Some(now + self.store.settings.log_retention);
         item
     }

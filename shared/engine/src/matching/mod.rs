@@ -246,8 +246,8 @@ impl<B: Backend> Matcher<B> {
                 let Some(rule) = self.rules.matching_rule(id, now).await?.filter(|rule| rule.head.live) else { continue };
                 match rule.definition.delay {
                     Delay::None | Delay::Fixed(_) => {
-                        for job in owed_now(&rule, change, &events, now) {
-                            hand_over(&self.store, &mut effects, rule.definition.first_host(), job);
+                        for owed in owed_now(&rule, change, &events, now) {
+                            hand_over(&self.store, &mut effects, rule.definition.first_host(), owed);
                         }
                     }
                     Delay::Final(_) => holding.push(rule),

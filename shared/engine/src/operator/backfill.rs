@@ -17,7 +17,7 @@ use tracking_core::{
 use crate::{
     backend::{Backend, Key, Lane, Message, Partition, Range, Received, StoreError},
     delivery::{hand_over, owed_now},
-    holds::Foreseen,
+    holds::DryRunCount,
     keys, limits,
     matching::kept::Kept,
     operator::{
@@ -64,7 +64,7 @@ impl<B: Backend> Operator<B> {
             self.replays.check_none_runs(id).await?;
             self.limits.charge_affiliate(caller, &limits::REPAIRS).await?;
         }
-        let counted = self.count_backfill(&rule, &(period.from..period.to)).await?;
+        let counted = self.dry_run_backfill(&rule, &(period.from..period.to)).await?;
         let mut view = json!({
             "dry_run": dry_run, "events": counted.events, "deliveries": counted.deliveries, "held": counted.held,
             "already": counted.already, "complete": counted.complete, "per_second": per_second(&rule),
@@ -86,9 +86,9 @@ impl<B: Backend> Operator<B> {
         Ok((view, !dry_run))
     }
 
-    async fn count_backfill(&self, rule: &Rule, period: &Span<Timestamp>) -> Result<Counted, StoreError> {
+    async fn dry_run_backfill(&self, rule: &Rule, period: &Span<Timestamp>) -> Result<Counted, StoreError> {
         let mut counted = Counted::default();
-        let mut foreseen = BTreeMap::new();
+        let mut dry_holds = BTreeMap::new();
         let mut owed = BTreeSet::new();
         let mut place = None;
         let until = self.counting_ends();
@@ -102,10 +102,10 @@ impl<B: Backend> Operator<B> {
             match rule.definition.delay {
                 Delay::None | Delay::Fixed(_) => {
                     for change in changes {
-                        ids.extend(owed_now(rule, change, &change.events(), self.store.now()).into_iter().map(|job| job.id));
+                        ids.extend(owed_now(rule, change, &change.events(), self.store.now()).into_iter().map(|owed| owed.id));
                     }
                 }
-                Delay::Final(_) => self.holds.foresee(rule, changes, &mut foreseen).await?,
+                Delay::Final(_) => self.holds.dry_run(rule, changes, &mut dry_holds).await?,
             }
             ids.retain(|id| owed.insert(id.clone()));
             let existing = self.existing(&ids).await?;
@@ -117,8 +117,8 @@ impl<B: Backend> Operator<B> {
             }
             place = stretch.next;
         }
-        for hold in foreseen.into_values() {
-            let Foreseen { owed, held, already } = self.holds.foreseen(rule, &hold);
+        for hold in dry_holds.into_values() {
+            let DryRunCount { owed, held, already } = self.holds.dry_run_count(rule, &hold);
             counted.deliveries += owed;
             counted.held += held;
             counted.already += already;
@@ -138,24 +138,24 @@ impl<B: Backend> Operator<B> {
         };
         let rate = per_second(&rule);
         let stretch = self.kept_stretch(&(backfilling.from..backfilling.to), backfilling.place.clone()).await?;
-        let (mut jobs, mut absorbed, mut stopped_at, mut looked_at) = (Vec::new(), 0, None, 0);
+        let (mut all_owed, mut absorbed, mut stopped_at, mut looked_at) = (Vec::new(), 0, None, 0);
         for (change, after) in &stretch.changes {
             // V3: events of other affiliates are not counted for an affiliate.
             looked_at += u64::from(!is_foreign(&rule.head.owner, &change.conversion));
             match rule.definition.delay {
-                Delay::None | Delay::Fixed(_) => jobs.extend(owed_now(&rule, change, &change.events(), self.store.now())),
+                Delay::None | Delay::Fixed(_) => all_owed.extend(owed_now(&rule, change, &change.events(), self.store.now())),
                 Delay::Final(_) => absorbed += usize::from(self.holds.hold_for(&rule, change).await?),
             }
-            if jobs.len() + absorbed >= rate as usize {
+            if all_owed.len() + absorbed >= rate as usize {
                 stopped_at = Some(after.clone());
                 break;
             }
         }
-        let ids: Vec<DeliveryId> = jobs.iter().map(|job| job.id.clone()).collect();
+        let ids: Vec<DeliveryId> = all_owed.iter().map(|owed| owed.id.clone()).collect();
         let existing = self.existing(&ids).await?;
         let mut effects = received.done();
-        for job in jobs.into_iter().filter(|job| !existing.contains(&job.id)) {
-            hand_over(&self.store, &mut effects, rule.definition.first_host(), job);
+        for owed in all_owed.into_iter().filter(|owed| !existing.contains(&owed.id)) {
+            hand_over(&self.store, &mut effects, rule.definition.first_host(), owed);
         }
         let count = effects.send.len() + absorbed;
         let next = stopped_at.or(stretch.next);
@@ -171,7 +171,7 @@ impl<B: Backend> Operator<B> {
 
     /// The kept changes of a period from a place on, in the order in which they were received.
     async fn kept_stretch(&self, period: &Span<Timestamp>, place: Option<String>) -> Result<Stretch, StoreError> {
-        let partitions: Vec<_> = keys::kept_events().into_iter().map(Partition::Trouble).collect();
+        let partitions: Vec<_> = keys::kept_events().into_iter().map(Partition::Attention).collect();
         let from = place.unwrap_or_else(|| keys::sortable(period.start));
         let range = Range { from: Some(from), before: Some(keys::sortable(period.end)) };
         let found = self.merged(&partitions, &range, FETCH).await?;

@@ -13,8 +13,8 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    line::Line,
     repair::{Period, Replay},
+    subject_queue::SubjectQueue,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     operator::{
         Operator,
         replays::{Begin, Progress, ReplayKind},
-        resend::{Again, IN_TIME, Obstacle, changing, line_key, wake},
+        resend::{Again, IN_TIME, Obstacle, changing, queue_key, wake},
     },
     recorder::Page,
     rows::{self, DeliveryRow, Replaying, Task},
@@ -76,7 +76,7 @@ impl<B: Backend> Operator<B> {
             force: asked.force,
             place: None,
         };
-        let counted = self.count_replay(&rule, &replaying).await?;
+        let counted = self.dry_run_replay(&rule, &replaying).await?;
         let count = counted.states.values().sum::<usize>();
         let mut view = json!({
             "dry_run": asked.dry_run, "deliveries": count, "states": counted.states,
@@ -103,7 +103,7 @@ impl<B: Backend> Operator<B> {
         Ok((view, !asked.dry_run))
     }
 
-    async fn count_replay(&self, rule: &Rule, replaying: &Replaying) -> Result<Counted, StoreError> {
+    async fn dry_run_replay(&self, rule: &Rule, replaying: &Replaying) -> Result<Counted, StoreError> {
         let mut counted = Counted::default();
         let mut seen = BTreeSet::new();
         let mut place = None;
@@ -112,7 +112,7 @@ impl<B: Backend> Operator<B> {
             let (found, next) = self.listed(rule, replaying, place.take(), FETCH).await?;
             let new: Vec<DeliveryId> = found.into_iter().filter(|id| seen.insert(id.clone())).collect();
             let fitting = self.fitting(rule, &new, replaying).await?;
-            let obstacles = fitting.iter().map(|(row, line)| self.obstacle(rule, row, line, replaying.force));
+            let obstacles = fitting.iter().map(|(row, queue)| self.obstacle(rule, row, queue, replaying.force));
             let obstacles = try_join_all(obstacles).await?;
             for ((row, _), obstacle) in fitting.iter().zip(obstacles) {
                 match obstacle {
@@ -169,31 +169,31 @@ impl<B: Backend> Operator<B> {
         rule: &Rule,
         ids: &[DeliveryId],
         replaying: &Replaying,
-    ) -> Result<Vec<(DeliveryRow, Line)>, StoreError> {
+    ) -> Result<Vec<(DeliveryRow, SubjectQueue)>, StoreError> {
         let mut found = Vec::new();
         for ids in ids.chunks(FETCH) {
             let keys: Vec<Key> = ids.iter().map(keys::delivery).collect();
             for item in self.store.backend().get(&keys).await?.into_iter().flatten() {
                 let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
-                if row.job.rule == replaying.rule && replaying.states.contains(&standing(rule, &row)) {
+                if row.owed.rule == replaying.rule && replaying.states.contains(&standing(rule, &row)) {
                     found.push(row);
                 }
             }
         }
-        let keys: BTreeSet<Key> = found.iter().map(line_key).collect();
+        let keys: BTreeSet<Key> = found.iter().map(queue_key).collect();
         let keys: Vec<Key> = keys.into_iter().collect();
         // `None`: the subject queue exists and can't be read.
-        let mut lines: HashMap<Key, Option<Line>> = HashMap::new();
+        let mut queues: HashMap<Key, Option<SubjectQueue>> = HashMap::new();
         for keys in keys.chunks(FETCH) {
             for item in self.store.backend().get(keys).await?.into_iter().flatten() {
-                lines.insert(item.key.clone(), self.store.readable(&item));
+                queues.insert(item.key.clone(), self.store.readable(&item));
             }
         }
-        let with_line = |row: DeliveryRow| match lines.get(&line_key(&row)) {
-            Some(line) => Some((row, line.clone()?)),
-            None => Some((row, Line::default())),
+        let with_queue = |row: DeliveryRow| match queues.get(&queue_key(&row)) {
+            Some(queue) => Some((row, queue.clone()?)),
+            None => Some((row, SubjectQueue::default())),
         };
-        Ok(found.into_iter().filter_map(with_line).collect())
+        Ok(found.into_iter().filter_map(with_queue).collect())
     }
 
     /// The first items of partitions that are shards of one, in order. Fewer than `limit`: there are no more.
@@ -239,19 +239,19 @@ impl<B: Backend> Operator<B> {
 
     /// Resends these, those of one subject queue one after another; returns the ones that wait for their message now.
     async fn replay_all(&self, rule: &Rule, replaying: &Replaying, ids: &[DeliveryId]) -> Result<Vec<DeliveryRow>, StoreError> {
-        let mut lines: BTreeMap<Key, Vec<DeliveryRow>> = BTreeMap::new();
+        let mut queues: BTreeMap<Key, Vec<DeliveryRow>> = BTreeMap::new();
         let mut seen = BTreeSet::new();
         for ids in ids.chunks(FETCH) {
             let keys: Vec<Key> = ids.iter().filter(|id| seen.insert((*id).clone())).map(keys::delivery).collect();
             let items = self.store.get_all(&keys).await?;
             for item in items.into_iter().flatten() {
                 let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
-                if row.job.rule == rule.id {
-                    lines.entry(line_key(&row)).or_default().push(row);
+                if row.owed.rule == rule.id {
+                    queues.entry(queue_key(&row)).or_default().push(row);
                 }
             }
         }
-        let all = lines.into_values().map(|rows| async move {
+        let all = queues.into_values().map(|rows| async move {
             let mut sent = Vec::new();
             for row in rows {
                 sent.extend(self.replay_one(rule, replaying, row).await?);
@@ -271,7 +271,7 @@ impl<B: Backend> Operator<B> {
             if !replaying.states.contains(&standing(rule, &seen.row)) {
                 return Ok(None);
             }
-            if self.obstacle(rule, &seen.row, &seen.line, replaying.force).await?.is_some() {
+            if self.obstacle(rule, &seen.row, &seen.queue, replaying.force).await?.is_some() {
                 return Ok(None);
             }
             self.store.commit_one(self.moved_aside(&seen.row)).await?;
@@ -286,12 +286,12 @@ impl<B: Backend> Operator<B> {
 
 /// The state of a delivery: one that is open since before its rule was switched off is about to be cancelled (P6).
 fn standing(rule: &Rule, row: &DeliveryRow) -> State {
-    if !row.state.is_ended() && row.job.epoch < rule.head.epoch { State::Cancelled } else { row.state }
+    if !row.state.is_ended() && row.owed.epoch < rule.head.epoch { State::Cancelled } else { row.state }
 }
 
 /// The place of an item among those of its shards.
 pub(crate) fn merged_place(item: &Item) -> &str {
-    item.trouble.as_ref().map_or(&item.key.sort, |trouble| &trouble.sort)
+    item.attention.as_ref().map_or(&item.key.sort, |attention| &attention.sort)
 }
 
 /// The number of a rule's postbacks that a replay or a backfill makes in a second.

@@ -17,8 +17,8 @@ use tracking_core::{
     flow::Progress,
     id::Id,
     json::Value,
-    line::{Asked, Line},
     repair::Resend,
+    subject_queue::{Instruction, SubjectQueue},
 };
 
 use crate::{
@@ -43,11 +43,11 @@ pub(crate) const IN_TIME: SignedDuration = SignedDuration::from_secs(20);
 
 /// A delivery as it was read at one moment.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct DeliverySnapshot {
     pub(crate) row: DeliveryRow,
     rev: u64,
-    pub(crate) line: Line,
-    line_rev: Option<u64>,
+    pub(crate) queue: SubjectQueue,
+    queue_rev: Option<u64>,
 }
 
 /// The reason why a delivery is not resent.
@@ -100,11 +100,11 @@ impl<B: Backend> Operator<B> {
         for _ in 0..READS {
             let seen = self.seen(caller, id).await?;
             let Resend { force, from_step } = Resend::parse(body)?;
-            let rule = self.sending(&seen.row.job.rule).await?;
+            let rule = self.sending(&seen.row.owed.rule).await?;
             check_step(&rule, from_step.as_deref())?;
             let begun = self.store.now();
             let again = Again { replay: None, from_step: from_step.as_deref() };
-            if let Some(obstacle) = self.obstacle(&rule, &seen.row, &seen.line, force).await? {
+            if let Some(obstacle) = self.obstacle(&rule, &seen.row, &seen.queue, force).await? {
                 return Err(obstacle.refused());
             }
             self.limits.charge_once(caller, &limits::RESENDS, &mut is_charged).await?;
@@ -122,7 +122,7 @@ impl<B: Backend> Operator<B> {
                 .await?;
             let Some(row) = self.send_again(&rule, seen, again, begun + IN_TIME).await? else { continue };
             self.store.commit_one(Effects { send: vec![wake(&rule, &row, begun)], ..Effects::default() }).await?;
-            tracing::info!(tracking_api_id = %rule.id, delivery_id = %row.job.id, attempts = row.attempts, "sent again");
+            tracing::info!(tracking_api_id = %rule.id, delivery_id = %row.owed.id, attempts = row.attempts, "sent again");
             return Ok(row.view());
         }
         Err(changing().into())
@@ -132,7 +132,7 @@ impl<B: Backend> Operator<B> {
     pub async fn cancel(&self, caller: &Caller, id: &DeliveryId) -> Result<Value, Refused> {
         for _ in 0..READS {
             let seen = self.seen(caller, id).await?;
-            let Seen { mut row, rev, line, line_rev } = seen;
+            let DeliverySnapshot { mut row, rev, queue, queue_rev } = seen;
             if row.state.is_ended() {
                 return Err(Refused::Conflict(format!(
                     "it is over, {}: only what waits or is held can be stopped",
@@ -140,15 +140,16 @@ impl<B: Backend> Operator<B> {
                 )));
             }
             let now = self.store.now();
-            if let Some(until) = line.sending_until(id, row.attempts, self.store.present()) {
+            if let Some(until) = queue.sending_until(id, row.attempts, self.store.present()) {
                 return Err(being_sent(until));
             }
-            let records = self.records_beside(&row, &line).await?;
+            let records = self.records_beside(&row, &queue).await?;
             let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
-            let Some((line, attempts)) = line.ask(Asked::Stop, id, row.job.event.known().order(), &recorded, now) else {
+            let Some((queue, attempts)) = queue.instruct(Instruction::Stop, id, row.owed.event.known().order(), &recorded, now)
+            else {
                 return Err(full());
             };
-            if !self.deliveries.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
+            if !self.deliveries.swap_queue(queue_key(&row), queue_rev, &queue, now).await.is_done()? {
                 continue;
             }
             row.attempts = attempts;
@@ -159,7 +160,7 @@ impl<B: Backend> Operator<B> {
                     self.store.commit_one(Effects { send: vec![nudge(&row, "", now)], ..Effects::default() }).await?;
                 }
                 self.store.tally.ended(State::Cancelled);
-                tracing::info!(tracking_api_id = %row.job.rule, delivery_id = %id, outcome = "cancelled", "ended");
+                tracing::info!(tracking_api_id = %row.owed.rule, delivery_id = %id, outcome = "cancelled", "ended");
                 return Ok(row.view());
             }
             // Its own message may have come in between, and ended it for the same reason.
@@ -172,7 +173,7 @@ impl<B: Backend> Operator<B> {
     }
 
     /// The delivery, if the caller may see it (V2).
-    async fn seen(&self, caller: &Caller, id: &DeliveryId) -> Result<Seen, Refused> {
+    async fn seen(&self, caller: &Caller, id: &DeliveryId) -> Result<DeliverySnapshot, Refused> {
         let item = self.store.get_one(keys::delivery(id)).await?.ok_or(Refused::NotFound)?;
         if !caller.sees(&rows::owner_of(&item.body).map_err(StoreError::from)?) {
             return Err(Refused::NotFound);
@@ -182,13 +183,13 @@ impl<B: Backend> Operator<B> {
     }
 
     /// A delivery and its subject queue at one moment; `None`: its row has expired.
-    pub(crate) async fn look_at(&self, row: &DeliveryRow) -> Result<Option<Seen>, StoreError> {
-        let mut read = self.store.backend().get(&[line_key(row), keys::delivery(&row.job.id)]).await?;
+    pub(crate) async fn look_at(&self, row: &DeliveryRow) -> Result<Option<DeliverySnapshot>, StoreError> {
+        let mut read = self.store.backend().get(&[queue_key(row), keys::delivery(&row.owed.id)]).await?;
         let Some(own) = read.pop().flatten() else { return Ok(None) };
         let item = read.pop().flatten();
-        let line_rev = item.as_ref().map(|item| item.rev);
-        let line = item.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
-        Ok(Some(Seen { row: rows::read_item(&own)?, rev: own.rev, line, line_rev }))
+        let queue_rev = item.as_ref().map(|item| item.rev);
+        let queue = item.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
+        Ok(Some(DeliverySnapshot { row: rows::read_item(&own)?, rev: own.rev, queue, queue_rev }))
     }
 
     /// The rule, if it sends (P6).
@@ -202,23 +203,23 @@ impl<B: Backend> Operator<B> {
         &self,
         rule: &Rule,
         row: &DeliveryRow,
-        line: &Line,
+        queue: &SubjectQueue,
         force: bool,
     ) -> Result<Option<Obstacle>, StoreError> {
         let present = self.store.present();
-        if let Some(until) = line.sending_until(&row.job.id, row.attempts, present) {
+        if let Some(until) = queue.sending_until(&row.owed.id, row.attempts, present) {
             return Ok(Some(Obstacle::Sending(until)));
         }
-        let records = self.records_beside(row, line).await?;
+        let records = self.records_beside(row, queue).await?;
         let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
-        let order = row.job.event.known().order();
-        if line.ask(Asked::Resend, &row.job.id, order, &recorded, present.now).is_none() {
+        let order = row.owed.event.known().order();
+        if queue.instruct(Instruction::Resend, &row.owed.id, order, &recorded, present.now).is_none() {
             return Ok(Some(Obstacle::Full));
         }
-        if !force && line.newer_claimed(order).any(|newer| line.sending_until(newer, recorded(newer), present).is_some()) {
+        if !force && queue.newer_claimed(order).any(|newer| queue.sending_until(newer, recorded(newer), present).is_some()) {
             return Ok(Some(Obstacle::NewerSending));
         }
-        if !force && self.newer_delivered(row, line).await? {
+        if !force && self.newer_delivered(row, queue).await? {
             return Ok(Some(Obstacle::NewerDelivered));
         }
         if row.was_held_back() {
@@ -228,42 +229,42 @@ impl<B: Backend> Operator<B> {
     }
 
     /// The attempts that the log has of a delivery, and of those on its subject queue that matter to an instruction about it.
-    async fn records_beside(&self, row: &DeliveryRow, line: &Line) -> Result<HashMap<DeliveryId, u32>, StoreError> {
-        let mut records = HashMap::from([(row.job.id.clone(), row.attempts)]);
-        let others: Vec<&DeliveryId> = if line.is_full() {
-            line.entries.iter().map(|entry| &entry.id).collect()
+    async fn records_beside(&self, row: &DeliveryRow, queue: &SubjectQueue) -> Result<HashMap<DeliveryId, u32>, StoreError> {
+        let mut records = HashMap::from([(row.owed.id.clone(), row.attempts)]);
+        let others: Vec<&DeliveryId> = if queue.is_full() {
+            queue.entries.iter().map(|entry| &entry.id).collect()
         } else {
-            line.newer_claimed(row.job.event.known().order()).collect()
+            queue.newer_claimed(row.owed.event.known().order()).collect()
         };
-        let keys: Vec<Key> = others.into_iter().filter(|id| **id != row.job.id).map(keys::delivery).collect();
+        let keys: Vec<Key> = others.into_iter().filter(|id| **id != row.owed.id).map(keys::delivery).collect();
         let items = self.store.get_all(&keys).await?;
         for item in items.into_iter().flatten() {
             let Some(other) = self.store.readable::<DeliveryRow>(&item) else { continue };
-            records.insert(other.job.id, other.attempts);
+            records.insert(other.owed.id, other.attempts);
         }
         Ok(records)
     }
 
     /// Returns true if a newer one of the same rule and subject was delivered. The subject queue knows whether any was tried.
-    pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, line: &Line) -> Result<bool, StoreError> {
-        let event = row.job.event.known();
+    pub(crate) async fn newer_delivered(&self, row: &DeliveryRow, queue: &SubjectQueue) -> Result<bool, StoreError> {
+        let event = row.owed.event.known();
         let order = event.order();
-        if line.head < order.version || (line.head == order.version && line.newer_claimed(order).next().is_none()) {
+        if queue.head < order.version || (queue.head == order.version && queue.newer_claimed(order).next().is_none()) {
             return Ok(false);
         }
         let newer = |other: &DeliveryRow| {
-            let others = other.job.event.known();
+            let others = other.owed.event.known();
             other.state == State::Delivered
-                && other.job.rule == row.job.rule
+                && other.owed.rule == row.owed.rule
                 && others.order() > order
                 && others.subject() == event.subject()
         };
-        Ok(self.log.deliveries_in(row.job.id.conversion_part()).await?.0.iter().any(newer))
+        Ok(self.log.deliveries_in(row.owed.id.conversion_part()).await?.0.iter().any(newer))
     }
 
     /// The last attempt of a delivery that is over, moved to the place of earlier ones.
     pub(crate) fn moved_aside(&self, row: &DeliveryRow) -> Effects {
-        let last = row.last.iter().map(|attempt| self.deliveries.earlier_attempt(&row.job.id, attempt, self.store.now()));
+        let last = row.last.iter().map(|attempt| self.deliveries.earlier_attempt(&row.owed.id, attempt, self.store.now()));
         Effects { put: last.collect(), ..Effects::default() }
     }
 
@@ -272,7 +273,7 @@ impl<B: Backend> Operator<B> {
     pub(crate) async fn send_again(
         &self,
         rule: &Rule,
-        seen: Seen,
+        seen: DeliverySnapshot,
         again: Again<'_>,
         until: Timestamp,
     ) -> Result<Option<DeliveryRow>, StoreError> {
@@ -301,22 +302,24 @@ impl<B: Backend> Operator<B> {
     async fn revive(
         &self,
         rule: &Rule,
-        seen: Seen,
+        seen: DeliverySnapshot,
         how: Again<'_>,
         newest: Option<&StoredEvent>,
         until: Timestamp,
     ) -> Result<Option<DeliveryRow>, StoreError> {
-        let Seen { row, mut rev, line, line_rev } = seen;
+        let DeliverySnapshot { row, mut rev, queue, queue_rev } = seen;
         let now = self.store.now();
-        let records = self.records_beside(&row, &line).await?;
+        let records = self.records_beside(&row, &queue).await?;
         let recorded = |id: &DeliveryId| records.get(id).copied().unwrap_or(0);
-        let order = newest.unwrap_or(&row.job.event).known().order();
-        let Some((line, base)) = line.ask(Asked::Resend, &row.job.id, order, &recorded, now) else { return Ok(None) };
-        if !self.deliveries.swap_line(line_key(&row), line_rev, &line, now).await.is_done()? {
+        let order = newest.unwrap_or(&row.owed.event).known().order();
+        let Some((queue, base)) = queue.instruct(Instruction::Resend, &row.owed.id, order, &recorded, now) else {
+            return Ok(None);
+        };
+        if !self.deliveries.swap_queue(queue_key(&row), queue_rev, &queue, now).await.is_done()? {
             return Ok(None);
         }
         let again = |mut row: DeliveryRow| {
-            row.job.event = newest.cloned().unwrap_or(row.job.event);
+            row.owed.event = newest.cloned().unwrap_or(row.owed.event);
             waiting_again(rule, row, base, how, now)
         };
         let mut row = again(row);
@@ -339,30 +342,30 @@ impl<B: Backend> Operator<B> {
     }
 
     /// Removes what an interrupted stop left on the subject queue of a delivery that is still held. `false`: somebody else was faster.
-    async fn unstopped(&self, seen: &Seen) -> Result<bool, StoreError> {
-        let Seen { row, line, line_rev, .. } = seen;
-        if !line.is_stopped(&row.job.id) {
+    async fn unstopped(&self, seen: &DeliverySnapshot) -> Result<bool, StoreError> {
+        let DeliverySnapshot { row, queue, queue_rev, .. } = seen;
+        if !queue.is_stopped(&row.owed.id) {
             return Ok(true);
         }
         let now = self.store.now();
         // The delivery is on the subject queue already, which need not forget another for it.
         let recorded = |_: &DeliveryId| row.attempts;
-        let asked = line.ask(Asked::Resend, &row.job.id, row.job.event.known().order(), &recorded, now);
-        let Some((line, _)) = asked else { return Ok(false) };
-        self.deliveries.swap_line(line_key(row), *line_rev, &line, now).await.is_done()
+        let instructed = queue.instruct(Instruction::Resend, &row.owed.id, row.owed.event.known().order(), &recorded, now);
+        let Some((queue, _)) = instructed else { return Ok(false) };
+        self.deliveries.swap_queue(queue_key(row), *queue_rev, &queue, now).await.is_done()
     }
 }
 
 impl<B: Backend> Operator<B> {
     /// Shows a held delivery whose postback was handed over as waiting, unless more is known of it by now.
-    async fn show_as_handed_over(&self, mut row: DeliveryRow, seen: &Seen) -> Result<DeliveryRow, StoreError> {
+    async fn show_as_handed_over(&self, mut row: DeliveryRow, seen: &DeliverySnapshot) -> Result<DeliveryRow, StoreError> {
         row.state = State::Waiting;
         row.reason = Some(SENT_AGAIN.to_owned());
         row.next_due = Some(self.store.now());
         if self.store.swap_delivery(&row, seen.rev).await? {
             return Ok(row);
         }
-        Ok(self.store.delivery(&row.job.id).await?.unwrap_or(row))
+        Ok(self.store.delivery(&row.owed.id).await?.unwrap_or(row))
     }
 }
 
@@ -370,7 +373,7 @@ impl<B: Backend> Operator<B> {
 fn waiting_again(rule: &Rule, mut row: DeliveryRow, base: u32, how: Again<'_>, now: Timestamp) -> DeliveryRow {
     restart_flow(rule, &mut row, base, how.from_step, now);
     // A postback that matched before the rule was switched off is sent because a person says so (P6).
-    row.job.epoch = rule.head.epoch;
+    row.owed.epoch = rule.head.epoch;
     row.attempts = base;
     row.base = base;
     row.max_attempts = base + rule.definition.plan.first_call().retry.max_attempts();
@@ -428,11 +431,11 @@ pub(crate) fn wake(rule: &Rule, row: &DeliveryRow, at: Timestamp) -> Message {
 
 /// A message about a delivery, for the receiver of this host.
 fn nudge(row: &DeliveryRow, host: &str, at: Timestamp) -> Message {
-    delivery::message(&Task::Wake { delivery: row.job.id.clone() }, delivery::group(&row.job, host), at)
+    delivery::message(&Task::Wake { delivery: row.owed.id.clone() }, delivery::group(&row.owed, host), at)
 }
 
-pub(crate) fn line_key(row: &DeliveryRow) -> Key {
-    keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject())
+pub(crate) fn queue_key(row: &DeliveryRow) -> Key {
+    keys::subject_queue(&row.owed.id, &row.owed.rule, &row.owed.event.known().subject())
 }
 
 fn full() -> Refused {

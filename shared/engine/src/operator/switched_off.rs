@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracking_core::{
     delivery::{DeliveryId, State},
     id::Id,
-    line::Line,
+    subject_queue::SubjectQueue,
 };
 
 use super::Operator;
@@ -42,29 +42,32 @@ impl<B: Backend> Operator<B> {
         let mut next = None;
         if let Some(partition) = partitions.get(number) {
             let range = Range { from: place.filter(|place| !place.is_empty()).map(|place| format!("{place}\0")), before: None };
-            let found =
-                self.store.backend().query(&Partition::Trouble(partition.clone()), &range, Order::Ascending, CANCEL_STEP).await?;
+            let found = self
+                .store
+                .backend()
+                .query(&Partition::Attention(partition.clone()), &range, Order::Ascending, CANCEL_STEP)
+                .await?;
             let keys: Vec<Key> = found.iter().map(|item| item.key.clone()).collect();
             let items = self.store.get_all(&keys).await?;
             let (mut open, mut revs) = (Vec::new(), BTreeMap::new());
             for item in items.into_iter().flatten() {
                 let Some(row) = self.store.readable::<DeliveryRow>(&item) else { continue };
-                if row.job.epoch < epoch && matches!(row.state, State::Waiting | State::Held) {
-                    revs.insert(row.job.id.clone(), item.rev);
+                if row.owed.epoch < epoch && matches!(row.state, State::Waiting | State::Held) {
+                    revs.insert(row.owed.id.clone(), item.rev);
                     open.push(row);
                 }
             }
             let mut swaps = Vec::new();
             for mut row in self.without_attempt_under_way(open).await? {
                 row.end(State::Cancelled, SWITCHED_OFF, now);
-                let expect = revs.get(&row.job.id).copied();
-                swaps.push(Swap { key: keys::delivery(&row.job.id), expect, new: Some(self.store.delivery_item(&row)) });
+                let expect = revs.get(&row.owed.id).copied();
+                swaps.push(Swap { key: keys::delivery(&row.owed.id), expect, new: Some(self.store.delivery_item(&row)) });
             }
             for swapped in self.store.backend().swap(swaps).await {
                 // A delivery that was changed meanwhile ends when its own message comes.
                 swapped.is_done()?;
             }
-            next = match found.last().filter(|_| found.len() == CANCEL_STEP).and_then(|item| item.trouble.as_ref()) {
+            next = match found.last().filter(|_| found.len() == CANCEL_STEP).and_then(|item| item.attention.as_ref()) {
                 Some(last) => Some(format!("{number}|{}", last.sort)),
                 None => Some(format!("{}|", number + 1)),
             };
@@ -75,21 +78,21 @@ impl<B: Backend> Operator<B> {
 
     /// The deliveries without a claimed attempt whose outcome is still to be recorded.
     async fn without_attempt_under_way(&self, rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, StoreError> {
-        let key = |row: &DeliveryRow| keys::line(&row.job.id, &row.job.rule, &row.job.event.known().subject());
+        let key = |row: &DeliveryRow| keys::subject_queue(&row.owed.id, &row.owed.rule, &row.owed.event.known().subject());
         let mut keys: Vec<Key> = rows.iter().map(key).collect();
         keys.sort_unstable();
         keys.dedup();
-        let lines = self.store.get_all(&keys).await?;
+        let queues = self.store.get_all(&keys).await?;
         let mut claimed: BTreeMap<DeliveryId, u32> = BTreeMap::new();
         let mut unknown: BTreeSet<Key> = BTreeSet::new();
-        for item in lines.into_iter().flatten() {
-            match self.store.readable::<Line>(&item) {
-                Some(line) => claimed.extend(line.entries.into_iter().map(|entry| (entry.id, entry.attempts))),
+        for item in queues.into_iter().flatten() {
+            match self.store.readable::<SubjectQueue>(&item) {
+                Some(queue) => claimed.extend(queue.entries.into_iter().map(|entry| (entry.id, entry.attempts))),
                 None => _ = unknown.insert(item.key),
             }
         }
         let is_idle = |row: &DeliveryRow| {
-            !unknown.contains(&key(row)) && claimed.get(&row.job.id).is_none_or(|claimed| *claimed <= row.attempts)
+            !unknown.contains(&key(row)) && claimed.get(&row.owed.id).is_none_or(|claimed| *claimed <= row.attempts)
         };
         Ok(rows.into_iter().filter(is_idle).collect())
     }

@@ -9,10 +9,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     id::Id,
-    receiver::{Counts, Health, ReceiverState, Sign, let_go},
+    receiver::{Counts, Health, ReceiverState, Sign, release_count},
 };
 
-use super::{Heard, row::ReceiverRow};
+use super::{ReceiverAttempt, row::ReceiverRow};
 
 /// The time for which a row that was read counts where several processes share the store.
 const LIFETIME: SignedDuration = SignedDuration::from_secs(2);
@@ -34,7 +34,7 @@ struct Known {
     written_at: Option<Timestamp>,
     /// The approximate number of deliveries that this process let go and that have no answer yet.
     under_way: u32,
-    let_go_at: Option<Timestamp>,
+    released_at: Option<Timestamp>,
     /// Answers within a second in a row.
     fast: u8,
     /// One caller of this process lets deliveries go at a time.
@@ -50,7 +50,7 @@ pub(super) enum ToDo {
     /// The state may change.
     Change,
     /// So many deliveries are let go.
-    LetGo(usize),
+    Release(usize),
     /// A suspect has answered fast again.
     Trust,
 }
@@ -106,8 +106,8 @@ impl Memory {
     }
 
     /// Counts an attempt. Returns its consequence.
-    pub(super) fn hear(&self, heard: &Heard, now: Timestamp) -> ToDo {
-        let Heard { receiver, delivery, began, sign } = heard;
+    pub(super) fn hear(&self, heard: &ReceiverAttempt, now: Timestamp) -> ToDo {
+        let ReceiverAttempt { receiver, delivery, began, sign } = heard;
         let mut known = self.lock();
         let one = one(&mut known, &receiver.id);
         one.fast = if *sign == Sign::Answer && now < *began + FAST { one.fast.saturating_add(1) } else { 0 };
@@ -116,23 +116,23 @@ impl Memory {
         if row.health.clone().hear(sign, (delivery, *began), now) {
             return ToDo::Change;
         }
-        let lets_go = row.health.state == ReceiverState::HalfOpen && *began >= row.health.since && *sign == Sign::Answer;
-        if lets_go { ToDo::LetGo(let_go(one.under_way)) } else { ToDo::Nothing }
+        let releases = row.health.state == ReceiverState::HalfOpen && *began >= row.health.since && *sign == Sign::Answer;
+        if releases { ToDo::Release(release_count(one.under_way)) } else { ToDo::Nothing }
     }
 
     /// Notes that so many deliveries were let go.
-    pub(super) fn note_let_go(&self, id: &Id, number: usize, now: Timestamp) {
+    pub(super) fn note_released(&self, id: &Id, number: usize, now: Timestamp) {
         let mut known = self.lock();
         let one = one(&mut known, id);
         one.under_way = one.under_way.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
-        one.let_go_at = Some(now);
+        one.released_at = Some(now);
     }
 
     /// Returns true if this process has let no delivery go since then. Earlier ones count as lost.
-    pub(super) fn has_let_none_go_since(&self, id: &Id, since: Timestamp) -> bool {
+    pub(super) fn has_released_none_since(&self, id: &Id, since: Timestamp) -> bool {
         let mut known = self.lock();
         let one = one(&mut known, id);
-        let is_long_ago = one.let_go_at.is_none_or(|at| at <= since);
+        let is_long_ago = one.released_at.is_none_or(|at| at <= since);
         if is_long_ago {
             one.under_way = 0;
         }

@@ -39,7 +39,7 @@ const TRIES: usize = 20;
 
 /// A recorded attempt, as its receiver's health sees it.
 #[derive(Debug)]
-pub(crate) struct Heard {
+pub(crate) struct ReceiverAttempt {
     pub(crate) receiver: Receiver,
     pub(crate) delivery: DeliveryId,
     /// The time at which it began.
@@ -113,15 +113,15 @@ impl<B: Backend> Receivers<B> {
     }
 
     /// Notes the result of an attempt, once it is recorded. It returns no error.
-    pub(crate) async fn note(&self, heard: Heard) {
+    pub(crate) async fn note(&self, heard: ReceiverAttempt) {
         if let Err(error) = Box::pin(self.try_note(&heard)).await {
             tracing::warn!(receiver_id = %heard.receiver.id, %error, "the health of a receiver was not noted");
         }
     }
 
-    async fn try_note(&self, heard: &Heard) -> Result<(), StoreError> {
+    async fn try_note(&self, heard: &ReceiverAttempt) -> Result<(), StoreError> {
         let now = self.store.now();
-        let Heard { receiver, delivery, began, sign } = heard;
+        let ReceiverAttempt { receiver, delivery, began, sign } = heard;
         match self.memory.hear(heard, now) {
             ToDo::Nothing => Ok(()),
             ToDo::Write(counts) => {
@@ -140,7 +140,7 @@ impl<B: Backend> Receivers<B> {
                 let hear = |row: &mut ReceiverRow| row.health.hear(sign, (delivery, *began), now);
                 let changed = self.change_and_publish(receiver, hear).await?;
                 if changed.is_some_and(|row| row.health.state == ReceiverState::HalfOpen) {
-                    self.let_go(&receiver.id, 1).await?;
+                    self.release_oldest(&receiver.id, 1).await?;
                 }
                 Ok(())
             }
@@ -151,7 +151,7 @@ impl<B: Backend> Receivers<B> {
                 };
                 self.change(receiver, trust).await.map(drop)
             }
-            ToDo::LetGo(number) => self.let_go(&receiver.id, number).await,
+            ToDo::Release(number) => self.release_oldest(&receiver.id, number).await,
         }
     }
 

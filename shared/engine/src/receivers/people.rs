@@ -88,7 +88,7 @@ impl<B: Backend> Receivers<B> {
         let changed = self.change(&row.receiver, reset).await?;
         tracing::info!(receiver_id = %id, "a person reset a receiver");
         if changed.is_none_or(|row| row.health.state == ReceiverState::HalfOpen) {
-            self.let_go(id, 2).await?;
+            self.release_oldest(id, 2).await?;
         }
         self.one(caller, id).await
     }

@@ -31,7 +31,7 @@ impl<B: Backend> Receivers<B> {
     /// # Errors
     /// The store is unavailable: a later call does the rest.
     pub(crate) async fn look_after(&self) -> Result<usize, StoreError> {
-        let partition = Partition::Trouble(keys::UNWELL_RECEIVERS.to_owned());
+        let partition = Partition::Attention(keys::UNWELL_RECEIVERS.to_owned());
         let (mut range, mut looked_after, mut failed) = (Range::default(), 0, None);
         loop {
             let items = self.store.backend().query(&partition, &range, Order::Ascending, PAGE).await?;
@@ -43,7 +43,7 @@ impl<B: Backend> Receivers<B> {
                     failed = Some(error);
                 }
             }
-            let last = items.last().filter(|_| items.len() == PAGE).and_then(|item| item.trouble.as_ref());
+            let last = items.last().filter(|_| items.len() == PAGE).and_then(|item| item.attention.as_ref());
             match last {
                 Some(last) => range.from = Some(format!("{}\0", last.sort)),
                 None => return failed.map_or(Ok(looked_after), Err),
@@ -60,7 +60,7 @@ impl<B: Backend> Receivers<B> {
         }
         match row.health.state {
             ReceiverState::Open => self.probe_if_due(&row, now).await.map(drop),
-            ReceiverState::HalfOpen if self.memory.has_let_none_go_since(id, now - STALLED) => self.let_go(id, 1).await,
+            ReceiverState::HalfOpen if self.memory.has_released_none_since(id, now - STALLED) => self.release_oldest(id, 1).await,
             ReceiverState::Suspect if row.health.is_stale_suspect(now) => {
                 let close = |row: &mut ReceiverRow| row.health.is_stale_suspect(now) && row.health.close(now).is_none();
                 self.change(&row.receiver, close).await.map(drop)
@@ -103,14 +103,14 @@ impl<B: Backend> Receivers<B> {
     }
 
     /// Lets the oldest deliveries go that wait for a receiver that has answered again, and closes the receiver once none waits.
-    pub(super) async fn let_go(&self, id: &Id, number: usize) -> Result<(), StoreError> {
+    pub(super) async fn release_oldest(&self, id: &Id, number: usize) -> Result<(), StoreError> {
         let gate = self.memory.gate(id);
         let _one_at_a_time = gate.lock().await;
         let waiting = self.oldest(id, LOOKED_AT.max(number)).await?;
         let (first, left) = waiting.split_at(number.min(waiting.len()));
         self.release(first).await?;
         let now = self.store.now();
-        self.memory.note_let_go(id, first.len(), now);
+        self.memory.note_released(id, first.len(), now);
         if left.len() > MANY_WAIT {
             return Ok(());
         }

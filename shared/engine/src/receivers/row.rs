@@ -72,9 +72,9 @@ impl ReceiverRow {
     /// The row as an item: once the receiver is closed it expires, until then the sparse index lists it.
     pub(super) fn item(&self, expires: Timestamp) -> Item {
         let is_well = self.health.state == ReceiverState::Closed && !self.has_unfinished();
-        let (expires, trouble) =
+        let (expires, attention) =
             if is_well { (Some(expires), None) } else { (None, Some(keys::unwell_receiver(&self.receiver.id))) };
-        Item { expires, trouble, ..rows::item(keys::receiver(&self.receiver.id), self) }
+        Item { expires, attention, ..rows::item(keys::receiver(&self.receiver.id), self) }
     }
 
     /// As the API shows it.

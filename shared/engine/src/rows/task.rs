@@ -7,7 +7,7 @@ use tracking_core::{
     id::Id,
 };
 
-use super::{Attempt, DeliveryRow, FORMAT, Job, Unreadable, read, write_as};
+use super::{Attempt, DeliveryRow, FORMAT, OwedDelivery, Unreadable, read, write_as};
 use crate::backend::{Published, Received};
 
 /// The kinds of tasks that this version knows; a newer version may know more.
@@ -35,7 +35,7 @@ pub(crate) fn write_task(task: &Task) -> String {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Task {
     /// Send this postback.
-    Deliver(Box<Job>),
+    Deliver(Box<OwedDelivery>),
     /// Send the next attempt of a delivery that the log has.
     Wake { delivery: DeliveryId },
     /// Let a delivery that listens read a callback that came.
@@ -60,8 +60,8 @@ impl Task {
     /// The format in which it is written.
     fn format(&self) -> u32 {
         match self {
-            Self::Deliver(job) => job.event.format(),
-            Self::Record(recording) => recording.row.job.event.format(),
+            Self::Deliver(owed) => owed.event.format(),
+            Self::Record(recording) => recording.row.owed.event.format(),
             _ => FORMAT,
         }
     }

@@ -12,11 +12,11 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    tracking_api::{Change, Definition, changes},
+    tracking_api::{Change, RuleDefinition, changes},
 };
 
 use super::{
-    Head, Refused,
+    Refused, RuleHead,
     over::Over,
     versions::{Delta, Version, kept_changes},
 };
@@ -92,7 +92,7 @@ pub(super) struct Entry {
 
 impl Entry {
     /// The entry of a write that puts `new` over the stored rule.
-    pub(super) fn new(act: &Act, over: &Over, new: &Head, version: Option<Version>) -> Self {
+    pub(super) fn new(act: &Act, over: &Over, new: &RuleHead, version: Option<Version>) -> Self {
         let secrets: Vec<Change> = secret_changes(over.rule().map(|rule| &*rule.head), new).collect();
         let (changes, document, delta) = match version {
             Some(Version { changes, document, delta, .. }) => (changes, document, delta),
@@ -114,7 +114,7 @@ impl Entry {
             secrets,
             document,
             delta,
-            previous: over.head().map(|head| head.write.clone()),
+            previous: over.head().map(|head| head.write_id.clone()),
         }
     }
 
@@ -140,7 +140,7 @@ impl Entry {
 }
 
 /// The secrets that got another value, and those that have none any more.
-fn secret_changes(old: Option<&Head>, new: &Head) -> impl Iterator<Item = Change> {
+fn secret_changes(old: Option<&RuleHead>, new: &RuleHead) -> impl Iterator<Item = Change> {
     let before = |name: &str| old.and_then(|head| head.value_of(name));
     let changed = new.secrets.keys().filter(|name| before(name) != new.value_of(name)).map(|name| (name, "changed"));
     let old_names = old.into_iter().flat_map(|head| head.secrets.keys());
@@ -160,11 +160,11 @@ impl HistoryCursor {
         let (version, nonce) = text.split_once('.')?;
         let version = version.bytes().all(|b| b.is_ascii_digit()).then(|| version.parse().ok())??;
         let is_nonce = (1..=64).contains(&nonce.len()) && nonce.bytes().all(|b| b.is_ascii_alphanumeric());
-        is_nonce.then(|| Self(keys::write(version, nonce)))
+        is_nonce.then(|| Self(keys::write_id(version, nonce)))
     }
 
-    fn text(write: &str) -> String {
-        write.replacen('#', ".", 1)
+    fn text(write_id: &str) -> String {
+        write_id.replacen('#', ".", 1)
     }
 }
 
@@ -180,15 +180,15 @@ impl<B: Backend> Rules<B> {
     ) -> Result<(Vec<Value>, Option<String>), Refused> {
         let found = self.read_head(id).await?.filter(|(head, _)| caller.sees(&head.owner));
         let Some((head, _)) = found else { return Err(Refused::NotFound) };
-        let mut entries = Entries::new(id, cursor.map_or(head.write, |cursor| cursor.0));
+        let mut entries = Entries::new(id, cursor.map_or(head.write_id, |cursor| cursor.0));
         let (mut items, mut bytes) = (Vec::new(), 0);
-        while let Some((write, entry)) = entries.next(&self.store).await? {
+        while let Some((write_id, entry)) = entries.next(&self.store).await? {
             let changes = entries.changes(&self.store, &entry).await?;
             let view = entry.view(caller, &changes);
             bytes += view.to_string().len();
             // One more than fits shows that there is a next page.
             if items.len() == limit || (bytes > MOST_PAGE_BYTES && !items.is_empty()) {
-                return Ok((items, Some(HistoryCursor::text(&write))));
+                return Ok((items, Some(HistoryCursor::text(&write_id))));
             }
             items.push(view);
         }
@@ -199,15 +199,15 @@ impl<B: Backend> Rules<B> {
     ///
     /// # Errors
     /// There was no such version, or it is not kept any more.
-    pub(super) async fn version(&self, id: &Id, head: &Head, version: u64) -> Result<Option<Value>, Refused> {
-        let mut entries = Entries::new(id, head.write.clone());
+    pub(super) async fn version(&self, id: &Id, head: &RuleHead, version: u64) -> Result<Option<Value>, Refused> {
+        let mut entries = Entries::new(id, head.write_id.clone());
         while let Some((_, entry)) = entries.next(&self.store).await? {
             if entry.version == version {
                 let document = entries.document(&self.store, &entry).await?;
                 if document.is_none() && entry.action != Action::Deleted {
                     return Err(Refused::NotFound);
                 }
-                return Ok(document.map(Definition::current));
+                return Ok(document.map(RuleDefinition::current));
             }
             if entry.version < version || entry.previous.is_none() {
                 return Err(Refused::NotFound);
@@ -220,22 +220,22 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The party that made a write, if the history has it.
-    pub(super) async fn author(&self, id: &Id, write: &str) -> Result<Option<Owner>, StoreError> {
-        let Some(item) = self.store.get_one(keys::audit(id, write)).await? else { return Ok(None) };
+    pub(super) async fn author(&self, id: &Id, write_id: &str) -> Result<Option<Owner>, StoreError> {
+        let Some(item) = self.store.get_one(keys::audit(id, write_id)).await? else { return Ok(None) };
         Ok(Some(rows::read_item::<Entry>(&item)?.by))
     }
 
     /// Returns true if a write became the head once; `None` if the entries don't reach back so far.
-    pub(super) async fn happened(&self, id: &Id, head: &Head, write: &str) -> Result<Option<bool>, StoreError> {
-        let version = keys::version_of(write);
-        if head.write == write || Some(head.version) <= version {
-            return Ok(Some(head.write == write));
+    pub(super) async fn happened(&self, id: &Id, head: &RuleHead, write_id: &str) -> Result<Option<bool>, StoreError> {
+        let version = keys::version_of(write_id);
+        if head.write_id == write_id || Some(head.version) <= version {
+            return Ok(Some(head.write_id == write_id));
         }
-        let mut chain = Chain::new(id, head.write.clone());
+        let mut chain = Chain::new(id, head.write_id.clone());
         while let Some((_, entry)) = chain.next(&self.store).await? {
             match entry.previous {
                 None => return Ok(Some(false)),
-                Some(previous) if keys::version_of(&previous) <= version => return Ok(Some(previous == write)),
+                Some(previous) if keys::version_of(&previous) <= version => return Ok(Some(previous == write_id)),
                 Some(_) => {}
             }
         }
@@ -243,9 +243,9 @@ impl<B: Backend> Rules<B> {
     }
 
     /// Lets the history of a deleted rule expire before its tombstone: P2 needs the epoch, not the texts.
-    pub(super) async fn expire_history(&self, id: &Id, tombstone: &Head) -> Result<(), StoreError> {
+    pub(super) async fn expire_history(&self, id: &Id, tombstone: &RuleHead) -> Result<(), StoreError> {
         let partition = Partition::Table(keys::rule(id));
-        let mut range = Range { before: Some(format!("{}\0", keys::audit(id, &tombstone.write).sort)), ..all_entries() };
+        let mut range = Range { before: Some(format!("{}\0", keys::audit(id, &tombstone.write_id).sort)), ..all_entries() };
         loop {
             let mut put = self.store.backend().query(&partition, &range, Order::Ascending, FETCH).await?;
             let Some(last) = put.last() else { return Ok(()) };
@@ -271,14 +271,14 @@ struct Chain {
 }
 
 impl Chain {
-    fn new(id: &Id, write: String) -> Self {
-        Self { id: id.clone(), next: Some(write), read: VecDeque::new() }
+    fn new(id: &Id, write_id: String) -> Self {
+        Self { id: id.clone(), next: Some(write_id), read: VecDeque::new() }
     }
 
     /// The next older write and its entry. The way ends at the first one, or where no entries were kept yet.
     async fn next<B: Backend>(&mut self, store: &Store<B>) -> Result<Option<(String, Entry)>, StoreError> {
-        let Some(write) = self.next.take() else { return Ok(None) };
-        let key = keys::audit(&self.id, &write);
+        let Some(write_id) = self.next.take() else { return Ok(None) };
+        let key = keys::audit(&self.id, &write_id);
         // Entries of failed writes are between those that count.
         while self.read.front().is_some_and(|item| item.key.sort > key.sort) {
             self.read.pop_front();
@@ -292,7 +292,7 @@ impl Chain {
         // Entries older than one that can't be read are not found.
         let Some(entry) = store.readable::<Entry>(&item) else { return Ok(None) };
         self.next.clone_from(&entry.previous);
-        Ok(Some((write, entry)))
+        Ok(Some((write_id, entry)))
     }
 }
 
@@ -304,8 +304,8 @@ struct Entries {
 }
 
 impl Entries {
-    fn new(id: &Id, write: String) -> Self {
-        Self { chain: Chain::new(id, write), ahead: VecDeque::new() }
+    fn new(id: &Id, write_id: String) -> Self {
+        Self { chain: Chain::new(id, write_id), ahead: VecDeque::new() }
     }
 
     /// The next older write and its entry.
@@ -332,7 +332,7 @@ impl Entries {
             None if self.ahead.is_empty() && entry.previous.is_some() => return Ok(entry.secrets.clone()),
             None => json!({}),
         };
-        let (older, newer) = (Definition::current(older), Definition::current(newer));
+        let (older, newer) = (RuleDefinition::current(older), RuleDefinition::current(newer));
         Ok(changes(&older, &newer).into_iter().chain(entry.secrets.iter().cloned()).collect())
     }
 

@@ -16,11 +16,11 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    tracking_api::{Binding, Definition, Difference},
+    tracking_api::{Binding, Difference, RuleDefinition},
 };
 
 use super::{
-    Head, Refused, Rule,
+    Refused, Rule, RuleHead,
     audit::{Act, Action},
 };
 use crate::{
@@ -69,11 +69,11 @@ impl<B: Backend> Rules<B> {
         act: &Act,
         id: &Id,
         old: Option<&Rule>,
-        head: &mut Head,
-        definition: &Definition,
+        head: &mut RuleHead,
+        definition: &RuleDefinition,
         given: &BTreeMap<String, String>,
     ) -> Result<Vec<Item>, Refused> {
-        head.write = keys::new_write(head.version);
+        head.write_id = keys::new_write_id(head.version);
         let party = act.actor.caller.as_owner();
         let mut unsealed = Vec::new();
         for (name, value) in given {
@@ -104,18 +104,25 @@ impl<B: Backend> Rules<B> {
         let mut items = Vec::new();
         for Unsealed { name, value, party, value_of } in unsealed {
             let binding = definition.binding(&name, &party);
-            let sealed = key.seal(Place { rule: id, name: &name, write: &head.write }, &binding, &value);
-            items.push(rows::item(keys::secret(id, &name, &head.write), &sealed));
-            let value_of = value_of.unwrap_or_else(|| head.write.clone());
-            head.secrets.insert(name.clone(), head.write.clone());
+            let sealed = key.seal(Place { rule: id, name: &name, write_id: &head.write_id }, &binding, &value);
+            items.push(rows::item(keys::secret(id, &name, &head.write_id), &sealed));
+            let value_of = value_of.unwrap_or_else(|| head.write_id.clone());
+            head.secrets.insert(name.clone(), head.write_id.clone());
             head.bindings.insert(name, Bound { binding, value_of });
         }
         Ok(items)
     }
 
-    async fn fate(&self, act: &Act, party: &Owner, rule: &Rule, name: &str, definition: &Definition) -> Result<Fate, Refused> {
+    async fn fate(
+        &self,
+        act: &Act,
+        party: &Owner,
+        rule: &Rule,
+        name: &str,
+        definition: &RuleDefinition,
+    ) -> Result<Fate, Refused> {
         let Rule { id, head, definition: before } = rule;
-        let Some(write) = head.secrets.get(name) else { return Ok(Fate::Stays) };
+        let Some(write_id) = head.secrets.get(name) else { return Ok(Fate::Stays) };
         let bound = head.bindings.get(name);
         let honoured = bound.filter(|bound| definition.honours(name, &bound.binding));
         if honoured.is_some_and(|bound| bound.binding.party == *party) {
@@ -128,7 +135,7 @@ impl<B: Backend> Rules<B> {
         };
         let writer = match bound {
             Some(bound) => Some(bound.binding.party.clone()),
-            None => self.writer_of(id, &head.owner, write).await?,
+            None => self.writer_of(id, &head.owner, write_id).await?,
         };
         let part = difference.as_str();
         if writer.as_ref() != Some(party) {
@@ -138,34 +145,34 @@ impl<B: Backend> Rules<B> {
         if act.action == Action::Restored && difference == Difference::Origin {
             return Ok(Fate::Dropped("the version that was restored goes to another host".to_owned()));
         }
-        let Some(item) = self.store.get_one(keys::secret(id, name, write)).await? else {
+        let Some(item) = self.store.get_one(keys::secret(id, name, write_id)).await? else {
             // Somebody has changed the rule since it was read.
             return Err(Refused::Changed { current: head.version + 1 });
         };
-        let Some(value) = self.open_secret(rule, name, write, &item).await? else {
+        let Some(value) = self.open_secret(rule, name, write_id, &item).await? else {
             return Ok(Fate::Dropped("it was written for another request".to_owned()));
         };
-        let value_of = bound.map_or(write, |bound| &bound.value_of).clone();
+        let value_of = bound.map_or(write_id, |bound| &bound.value_of).clone();
         Ok(Fate::SealedAgain(Unsealed { name: name.to_owned(), value, party: party.clone(), value_of: Some(value_of) }))
     }
 
     /// The party that wrote a value from before there were bindings, if that is known.
-    async fn writer_of(&self, id: &Id, owner: &Owner, write: &str) -> Result<Option<Owner>, StoreError> {
+    async fn writer_of(&self, id: &Id, owner: &Owner, write_id: &str) -> Result<Option<Owner>, StoreError> {
         if *owner == Owner::Admin {
             return Ok(Some(Owner::Admin));
         }
-        self.author(id, write).await
+        self.author(id, write_id).await
     }
 
     /// A value in clear; `None` if the rule is not the one that it was written for.
-    async fn open_secret(&self, rule: &Rule, name: &str, write: &str, item: &Item) -> Result<Option<String>, StoreError> {
+    async fn open_secret(&self, rule: &Rule, name: &str, write_id: &str, item: &Item) -> Result<Option<String>, StoreError> {
         let binding = rule.head.bindings.get(name).map(|bound| &bound.binding);
         if binding.is_some_and(|binding| !rule.definition.honours(name, binding)) {
             return Ok(None);
         }
         let sealed: String = rows::read_item(item)?;
         let key = self.vault.key().await?;
-        let value = key.open(Place { rule: &rule.id, name, write }, binding, &sealed);
+        let value = key.open(Place { rule: &rule.id, name, write_id }, binding, &sealed);
         value.map(Some).map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 
@@ -173,32 +180,36 @@ impl<B: Backend> Rules<B> {
     pub(crate) async fn secrets(&self, rule: &Rule) -> Result<Option<Arc<BTreeMap<String, String>>>, StoreError> {
         let Rule { id, head, definition } = rule;
         let may_send = |name: &str| head.bindings.get(name).is_none_or(|bound| definition.honours(name, &bound.binding));
-        let writes: BTreeMap<String, String> =
-            head.secrets.iter().filter(|(name, _)| may_send(name)).map(|(name, write)| (name.clone(), write.clone())).collect();
-        if writes.is_empty() {
+        let write_ids: BTreeMap<String, String> = head
+            .secrets
+            .iter()
+            .filter(|(name, _)| may_send(name))
+            .map(|(name, write_id)| (name.clone(), write_id.clone()))
+            .collect();
+        if write_ids.is_empty() {
             return Ok(Some(Arc::default()));
         }
-        if let Some(values) = self.cache.secrets(id, &writes) {
+        if let Some(values) = self.cache.secrets(id, &write_ids) {
             return Ok(Some(values));
         }
-        let keys: Vec<_> = writes.iter().map(|(name, write)| keys::secret(id, name, write)).collect();
+        let keys: Vec<_> = write_ids.iter().map(|(name, write_id)| keys::secret(id, name, write_id)).collect();
         let items = self.store.backend().get(&keys).await?;
         let mut values = BTreeMap::new();
-        for ((name, write), item) in writes.iter().zip(items) {
+        for ((name, write_id), item) in write_ids.iter().zip(items) {
             let Some(item) = item else { return Ok(None) };
-            values.extend(self.open_secret(rule, name, write, &item).await?.map(|value| (name.clone(), value)));
+            values.extend(self.open_secret(rule, name, write_id, &item).await?.map(|value| (name.clone(), value)));
         }
         let values = Arc::new(values);
-        self.cache.keep_secrets(id, &writes, &values);
+        self.cache.keep_secrets(id, &write_ids, &values);
         Ok(Some(values))
     }
 }
 
-impl Head {
+impl RuleHead {
     /// The write that brought a secret's value, also if it was sealed again since.
     pub(super) fn value_of(&self, name: &str) -> Option<&String> {
-        let write = self.secrets.get(name)?;
-        Some(self.bindings.get(name).map_or(write, |bound| &bound.value_of))
+        let write_id = self.secrets.get(name)?;
+        Some(self.bindings.get(name).map_or(write_id, |bound| &bound.value_of))
     }
 
     /// The party that wrote a secret's value. One from before there were bindings counts as an admin's.
@@ -227,13 +238,13 @@ impl Head {
 
     /// Returns true if the rule fires: it was asked to, no placeholder is left in it, and every secret that it names has a value (V4) or had
     /// one that must be written again, for which its postbacks wait.
-    pub(super) fn fires(&self, definition: &Definition) -> bool {
+    pub(super) fn fires(&self, definition: &RuleDefinition) -> bool {
         let known = |name: &String| self.secrets.contains_key(name) || self.unbound.contains_key(name);
         definition.active && definition.placeholders().is_empty() && definition.secret_names().iter().all(known)
     }
 
     /// The reason why a value must be written again, and the time since then; `None` if every secret that the rule names may be sent.
-    pub(crate) fn unbound(&self, definition: &Definition) -> Option<(String, Timestamp)> {
+    pub(crate) fn unbound(&self, definition: &RuleDefinition) -> Option<(String, Timestamp)> {
         let found: BTreeMap<String, Unbound> = definition
             .secret_names()
             .into_iter()
@@ -246,11 +257,11 @@ impl Head {
     }
 
     /// The names of the secrets whose values must be written again.
-    pub(crate) fn unbound_names(&self, definition: &Definition) -> Vec<String> {
+    pub(crate) fn unbound_names(&self, definition: &RuleDefinition) -> Vec<String> {
         definition.secret_names().into_iter().filter(|name| self.unbound_one(definition, name).is_some()).collect()
     }
 
-    fn unbound_one(&self, definition: &Definition, name: &str) -> Option<Unbound> {
+    fn unbound_one(&self, definition: &RuleDefinition, name: &str) -> Option<Unbound> {
         let foreign = self.bindings.get(name).is_some_and(|bound| !definition.honours(name, &bound.binding));
         let foreign =
             || foreign.then(|| Unbound { why: "it was written for another request".to_owned(), since: self.updated_at });

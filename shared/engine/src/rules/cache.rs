@@ -14,9 +14,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
-use tracking_core::{id::Id, index::Anchor, tracking_api::Definition};
+use tracking_core::{id::Id, index::Anchor, tracking_api::RuleDefinition};
 
-use super::{Head, Rule};
+use super::{Rule, RuleHead};
 use crate::{
     backend::{Backend, Order, Partition, Range, StoreError},
     keys,
@@ -41,9 +41,9 @@ struct Kept {
     generation: u64,
     anchors: Bounded<String, Aged<Arc<Vec<Id>>>>,
     /// Heads; the texts are among the definitions.
-    heads: Bounded<Id, Aged<Option<Arc<Head>>>>,
+    heads: Bounded<Id, Aged<Option<Arc<RuleHead>>>>,
     /// By the write that brought the text.
-    definitions: Bounded<Id, (String, Arc<Definition>)>,
+    definitions: Bounded<Id, (String, Arc<RuleDefinition>)>,
     secrets: Bounded<Id, Secrets>,
 }
 
@@ -132,25 +132,25 @@ impl Cache {
         self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    pub(super) fn definition(&self, id: &Id, write: &str) -> Option<Arc<Definition>> {
-        self.kept().definitions.get(id).filter(|(kept, _)| kept == write).map(|(_, definition)| definition.clone())
+    pub(super) fn definition(&self, id: &Id, write_id: &str) -> Option<Arc<RuleDefinition>> {
+        self.kept().definitions.get(id).filter(|(kept, _)| kept == write_id).map(|(_, definition)| definition.clone())
     }
 
-    pub(super) fn keep_definition(&self, id: &Id, write: &str, definition: &Arc<Definition>) {
-        let bytes = write.len() + definition.bytes();
+    pub(super) fn keep_definition(&self, id: &Id, write_id: &str, definition: &Arc<RuleDefinition>) {
+        let bytes = write_id.len() + definition.bytes();
         let mut kept = self.kept();
-        if kept.definitions.get(id).is_none_or(|(earlier, _)| write > earlier.as_str()) {
-            kept.definitions.put(id.clone(), (write.to_owned(), definition.clone()), bytes);
+        if kept.definitions.get(id).is_none_or(|(earlier, _)| write_id > earlier.as_str()) {
+            kept.definitions.put(id.clone(), (write_id.to_owned(), definition.clone()), bytes);
         }
     }
 
-    pub(super) fn secrets(&self, id: &Id, writes: &BTreeMap<String, String>) -> Option<Arc<BTreeMap<String, String>>> {
-        self.kept().secrets.get(id).filter(|(kept, _)| kept == writes).map(|(_, values)| values.clone())
+    pub(super) fn secrets(&self, id: &Id, write_ids: &BTreeMap<String, String>) -> Option<Arc<BTreeMap<String, String>>> {
+        self.kept().secrets.get(id).filter(|(kept, _)| kept == write_ids).map(|(_, values)| values.clone())
     }
 
-    pub(super) fn keep_secrets(&self, id: &Id, writes: &BTreeMap<String, String>, values: &Arc<BTreeMap<String, String>>) {
-        let bytes = bytes_of_map(writes) + bytes_of_map(values);
-        self.kept().secrets.put(id.clone(), (writes.clone(), values.clone()), bytes);
+    pub(super) fn keep_secrets(&self, id: &Id, write_ids: &BTreeMap<String, String>, values: &Arc<BTreeMap<String, String>>) {
+        let bytes = bytes_of_map(write_ids) + bytes_of_map(values);
+        self.kept().secrets.put(id.clone(), (write_ids.clone(), values.clone()), bytes);
     }
 
     /// Forgets a rule that was changed, and the lists that it may have entered or left.
@@ -217,7 +217,7 @@ impl<B: Backend> Rules<B> {
         let mut kept = self.cache.kept();
         if kept.generation == generation {
             let head = rule.as_ref().map(|rule| rule.head.clone());
-            let bytes = head.as_deref().map_or(0, Head::bytes);
+            let bytes = head.as_deref().map_or(0, RuleHead::bytes);
             kept.heads.put(id.clone(), (now, head), bytes);
         }
         Ok(rule)
@@ -229,12 +229,12 @@ impl Kept {
     #[expect(clippy::option_option, reason = "not known, or known to be no rule")]
     fn rule(&mut self, id: &Id, lifetime: Option<SignedDuration>, now: Timestamp) -> Option<Option<Rule>> {
         let Some(head) = self.heads.fresh(id, lifetime, now)? else { return Some(None) };
-        let (_, definition) = self.definitions.get(id).filter(|(write, _)| *write == head.write)?;
+        let (_, definition) = self.definitions.get(id).filter(|(write_id, _)| *write_id == head.write_id)?;
         Some(Some(Rule { id: id.clone(), definition: definition.clone(), head }))
     }
 }
 
-impl Head {
+impl RuleHead {
     /// An estimate of the memory that it takes, in bytes.
     fn bytes(&self) -> usize {
         size_of::<Self>() + bytes_of_map(&self.secrets) + bytes_of_texts(self.anchors.iter().map(String::as_str))

@@ -7,11 +7,11 @@ use tracking_core::{
     fault::Faults,
     id::Id,
     json::Value,
-    tracking_api::{Definition, keeps_owner, patch_document},
+    tracking_api::{RuleDefinition, keeps_owner, patch_document},
 };
 
 use super::{
-    Head, Refused, Rule, View,
+    Refused, Rule, RuleHead, View,
     audit::{Act, Action},
     over::{Over, expect_version},
     secret_values::{check_count, secret_values},
@@ -130,7 +130,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// Checks the steps that a rule mirrors with a new text, and the rules that mirror it (W19); returns the latter.
-    async fn check_both_ways(&self, act: &Act, rule: &Rule, definition: &Definition) -> Result<Vec<Id>, Refused> {
+    async fn check_both_ways(&self, act: &Act, rule: &Rule, definition: &RuleDefinition) -> Result<Vec<Id>, Refused> {
         self.check_mirrors(Some(&rule.id), definition).await?;
         self.check_mirrored(&act.actor.caller, rule, Some(definition)).await
     }
@@ -174,7 +174,7 @@ impl<B: Backend> RuleWriter<B> {
             self.limits.charge_change(&act.actor, &mut is_charged).await?;
             self.check_mirrored(&act.actor.caller, &rule, None).await?;
             let (owner, old) = (rule.head.owner.clone(), Arc::clone(&rule.definition));
-            let tombstone = rule.head.tombstone(keys::new_write(rule.head.version + 1), self.store.now());
+            let tombstone = rule.head.tombstone(keys::new_write_id(rule.head.version + 1), self.store.now());
             match self.change_head(&act, id, &Over::Rule(rule, rev), &tombstone, None, Vec::new()).await {
                 Err(Refused::Changed { .. }) => {}
                 Err(refused) => return Err(refused),
@@ -185,7 +185,7 @@ impl<B: Backend> RuleWriter<B> {
                         self.store.commit_one(Effects { put, ..Effects::default() }).await?;
                     }
                     self.forget_mirrors(id, &old, None).await;
-                    self.let_go(id, &tombstone).await;
+                    self.free_resources(id, &tombstone).await;
                     return Ok(());
                 }
             }
@@ -194,7 +194,7 @@ impl<B: Backend> RuleWriter<B> {
 
     /// Frees the resources of a deleted rule: its place in the quota, and its history once nothing remembers the rule. Both can wait: an
     /// unused place is found when the places run out.
-    async fn let_go(&self, id: &Id, tombstone: &Head) {
+    async fn free_resources(&self, id: &Id, tombstone: &RuleHead) {
         let mut done = self.rules.expire_history(id, tombstone).await;
         if let Some(affiliate) = tombstone.owner.affiliate() {
             done = self.give_place_back(affiliate, id, tombstone.version).await.and(done);

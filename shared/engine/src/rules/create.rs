@@ -9,11 +9,11 @@ use tracking_core::{
     hash,
     id::Id,
     json::Value,
-    tracking_api::{Definition, copy, owner_of_new},
+    tracking_api::{RuleDefinition, copy, owner_of_new},
 };
 
 use super::{
-    Head, Refused, Rule, View,
+    Refused, Rule, RuleHead, View,
     audit::{Act, Action},
     over::Over,
     secret_values::{check_count, secret_values},
@@ -26,18 +26,18 @@ use crate::{
 };
 
 /// A rule as a person wrote it, with all of its parts.
-pub(crate) struct Whole {
+pub(crate) struct WrittenRule {
     pub(crate) owner: Owner,
     /// Values of its secrets (Q5).
     pub(crate) values: BTreeMap<String, String>,
-    pub(crate) definition: Definition,
+    pub(crate) definition: RuleDefinition,
 }
 
 /// The part of a new rule that comes from the rule of which it is a copy.
 #[derive(Debug, Default)]
 struct Origin {
     /// The fingerprint of the request, if it isn't that of the whole document.
-    made_of: Option<String>,
+    request_fingerprint: Option<String>,
     /// An admin switched the original off: an affiliate's copy stays off, too.
     locked: bool,
 }
@@ -79,12 +79,12 @@ impl<B: Backend> RuleWriter<B> {
         let note = named.then(|| format!("copy of {original}"));
         let act = Act { note, ..Act::new(actor, Action::Duplicated) };
         let locked = rule.head.locked && act.actor.caller != Caller::Admin;
-        let made_of = Some(patch_fingerprint(original, patch));
-        self.make_rule(act, &document, new, Origin { made_of, locked }).await
+        let request_fingerprint = Some(patch_fingerprint(original, patch));
+        self.make_rule(act, &document, new, Origin { request_fingerprint, locked }).await
     }
 
     /// Reads a rule as one that this caller creates, all faults at once (V2, V3).
-    pub(crate) async fn read_new(&self, caller: &Caller, document: &Value) -> Result<Result<Whole, Faults>, StoreError> {
+    pub(crate) async fn read_new(&self, caller: &Caller, document: &Value) -> Result<Result<WrittenRule, Faults>, StoreError> {
         let mut faults = Faults::default();
         let owner = collect(owner_of_new(document, caller), &mut faults).unwrap_or_else(|| caller.as_owner());
         let values = collect(secret_values(document), &mut faults).unwrap_or_default();
@@ -93,7 +93,7 @@ impl<B: Backend> RuleWriter<B> {
             collect(check_count(definition, values.keys(), 0, "/secret_values"), &mut faults);
         }
         Ok(match definition {
-            Some(definition) if faults.is_empty() => Ok(Whole { owner, values, definition }),
+            Some(definition) if faults.is_empty() => Ok(WrittenRule { owner, values, definition }),
             _ => Err(faults),
         })
     }
@@ -104,10 +104,10 @@ impl<B: Backend> RuleWriter<B> {
         caller: &Caller,
         owner: &Owner,
         document: Value,
-    ) -> Result<Result<Definition, Faults>, StoreError> {
+    ) -> Result<Result<RuleDefinition, Faults>, StoreError> {
         let masters = self.rules.masters(owner, &document).await?;
         let (owner, settings) = (owner.clone(), self.definition_settings());
-        let read = move || Definition::parse_with(&document, &owner, &settings, &masters);
+        let read = move || RuleDefinition::parse_with(&document, &owner, &settings, &masters);
         Ok(self.heavy.run(Some(caller.as_owner()), read).await)
     }
 
@@ -122,21 +122,21 @@ impl<B: Backend> RuleWriter<B> {
 
     async fn make_rule(&self, act: Act, document: &Value, new: New, origin: Origin) -> Result<(View, bool), Refused> {
         let now = self.store.now();
-        let Whole { owner, values, definition } = self.read_new(&act.actor.caller, document).await??;
+        let WrittenRule { owner, values, definition } = self.read_new(&act.actor.caller, document).await??;
         self.check_mirrors(None, &definition).await?;
         let id = new_id(&new, &owner, now);
-        let Origin { made_of, locked } = origin;
+        let Origin { request_fingerprint, locked } = origin;
         if locked && definition.active {
             return Err(Refused::Conflict(LOCKED.to_owned()));
         }
-        let made_of = made_of.unwrap_or_else(|| fingerprint(&definition, &values));
+        let request_fingerprint = request_fingerprint.unwrap_or_else(|| fingerprint(&definition, &values));
         let repeatable = matches!(new, New::IdempotencyKey(_));
         let mut is_charged = false;
         loop {
             let mut over = Over::Nothing;
             if repeatable {
                 if let Some((rule, _)) = self.rules.read_rule(&id).await? {
-                    if rule.head.made_of != made_of || !self.has_values(&rule, &values).await? {
+                    if rule.head.request_fingerprint != request_fingerprint || !self.has_values(&rule, &values).await? {
                         return Err(Refused::Conflict("this Idempotency-Key made another rule before: use a new key".to_owned()));
                     }
                     return Ok((self.rules.view(&rule).await?, false));
@@ -148,9 +148,9 @@ impl<B: Backend> RuleWriter<B> {
                 }
             }
             self.limits.charge_change(&act.actor, &mut is_charged).await?;
-            let mut head = Head {
+            let mut head = RuleHead {
                 version: over.head().map_or(1, |head| head.version + 1),
-                write: String::new(),
+                write_id: String::new(),
                 live: false,
                 owner: owner.clone(),
                 epoch: over.head().map_or(0, |head| head.epoch + 1),
@@ -158,7 +158,7 @@ impl<B: Backend> RuleWriter<B> {
                 bindings: BTreeMap::new(),
                 unbound: BTreeMap::new(),
                 anchors: Vec::new(),
-                made_of: made_of.clone(),
+                request_fingerprint: request_fingerprint.clone(),
                 text: None,
                 webhook: None,
                 deleted: false,
@@ -182,7 +182,7 @@ impl<B: Backend> RuleWriter<B> {
 }
 
 /// The fingerprint of a request to make a rule; of its secrets only the names.
-fn fingerprint(definition: &Definition, secrets: &BTreeMap<String, String>) -> String {
+fn fingerprint(definition: &RuleDefinition, secrets: &BTreeMap<String, String>) -> String {
     let document = definition.document().to_string();
     let parts: Vec<&str> = ["made of", &document].into_iter().chain(secrets.keys().map(String::as_str)).collect();
     hash::text(&parts, 25)

@@ -186,7 +186,7 @@ impl<B: Backend> Rules<B> {
 }
 
 fn place<'a>(rule: &'a Rule, name: &'a str) -> Place<'a> {
-    Place { rule: &rule.id, name, write: "kept" }
+    Place { rule: &rule.id, name, write_id: "kept" }
 }
 
 /// No secret of the rule has this binding.

@@ -12,11 +12,11 @@ use tracking_core::{
     flow::{Masters, Mirror},
     id::Id,
     json::Value,
-    tracking_api::Definition,
+    tracking_api::RuleDefinition,
 };
 
 use super::{
-    Head, Refused, Rule, Rules,
+    Refused, Rule, RuleHead, Rules,
     audit::{Act, Action},
 };
 use crate::{
@@ -51,12 +51,12 @@ impl<B: Backend> Rules<B> {
         let mut seen = None;
         loop {
             let Some(item) = self.store.get_one(keys::head(id)).await? else { return Ok(None) };
-            let head: Head = rows::read_item(&item)?;
+            let head: RuleHead = rows::read_item(&item)?;
             if head.deleted || head.owner != *owner {
                 return Ok(None);
             }
-            if let Some(item) = self.store.get_one(keys::body(id, &head.write)).await? {
-                return Ok(Some(Definition::current(rows::read_item(&item)?)));
+            if let Some(item) = self.store.get_one(keys::body(id, &head.write_id)).await? {
+                return Ok(Some(RuleDefinition::current(rows::read_item(&item)?)));
             }
             // Another write has replaced it meanwhile.
             if seen == Some(item.rev) {
@@ -82,18 +82,18 @@ impl<B: Backend> Rules<B> {
 }
 
 /// The rules whose steps a rule mirrors.
-fn masters_of(definition: &Definition) -> BTreeSet<&Id> {
+fn masters_of(definition: &RuleDefinition) -> BTreeSet<&Id> {
     definition.plan.mirrors().map(|mirror| &mirror.tracking_api_id).collect()
 }
 
 /// The rows that name the rules that a rule mirrors.
-pub(super) fn rows_of(id: &Id, definition: &Definition) -> Vec<Item> {
+pub(super) fn rows_of(id: &Id, definition: &RuleDefinition) -> Vec<Item> {
     masters_of(definition).into_iter().map(|master| rows::item(keys::mirroring(master, id), &())).collect()
 }
 
 impl<B: Backend> RuleWriter<B> {
     /// Checks that a rule may mirror the steps that it names: of its own kind, and not too many of one rule.
-    pub(super) async fn check_mirrors(&self, id: Option<&Id>, definition: &Definition) -> Result<(), Refused> {
+    pub(super) async fn check_mirrors(&self, id: Option<&Id>, definition: &RuleDefinition) -> Result<(), Refused> {
         let masters = masters_of(definition);
         if let Some(own) = id.filter(|id| masters.contains(id)) {
             return Err(Faults::one("/steps", format!("{own} can't mirror a step of its own: name another Tracking API")).into());
@@ -117,10 +117,10 @@ impl<B: Backend> RuleWriter<B> {
         &self,
         caller: &Caller,
         rule: &Rule,
-        new: Option<&Definition>,
+        new: Option<&RuleDefinition>,
     ) -> Result<Vec<Id>, Refused> {
         let mirroring = self.rules.mirroring(&rule.id).await?;
-        let document = new.map(Definition::document);
+        let document = new.map(RuleDefinition::document);
         let is_kept = |mirror: &Mirror| document.as_ref().is_some_and(|document| mirror.take(document).is_some());
         let lost: Vec<&str> = mirroring
             .iter()
@@ -146,7 +146,7 @@ impl<B: Backend> RuleWriter<B> {
                 }
             }
             let (owner, settings) = (other.head.owner.clone(), self.definition_settings());
-            let read = move || Definition::parse_with(&text, &owner, &settings, &masters).err();
+            let read = move || RuleDefinition::parse_with(&text, &owner, &settings, &masters).err();
             if let Some(found) = self.heavy.run(Some(caller.as_owner()), read).await {
                 let first = found.to_string();
                 faults.add("/steps", format!("with this change {} would be wrong, which mirrors it: {first}", other.id));
@@ -169,7 +169,7 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// Removes the rows of mirrors that a rule no longer has.
-    pub(super) async fn forget_mirrors(&self, id: &Id, old: &Definition, new: Option<&Definition>) {
+    pub(super) async fn forget_mirrors(&self, id: &Id, old: &RuleDefinition, new: Option<&RuleDefinition>) {
         let kept = new.map(masters_of).unwrap_or_default();
         let gone = masters_of(old).into_iter().filter(|master| !kept.contains(master));
         let delete: Vec<_> = gone.map(|master| keys::mirroring(master, id)).collect();

@@ -14,6 +14,7 @@ mod audit;
 mod binding;
 mod cache;
 mod change;
+mod clean_up;
 mod create;
 pub(crate) mod kept;
 mod mirrors;
@@ -22,7 +23,6 @@ mod over;
 mod prune;
 mod quota;
 mod secret_values;
-mod tidy;
 mod versions;
 mod webhook;
 mod write;
@@ -41,7 +41,7 @@ use tracking_core::{
     json::Value,
     matching::Candidate,
     offer::{Placement, placement},
-    tracking_api::{Definition, Settings, TrackingApi},
+    tracking_api::{RuleDefinition, Settings, TrackingApi},
     trigger::Trigger,
 };
 
@@ -59,7 +59,7 @@ pub use audit::HistoryCursor;
 use binding::{Bound, Unbound, show_unbound};
 pub(crate) use cache::Cache;
 pub use create::New;
-pub(crate) use create::Whole;
+pub(crate) use create::WrittenRule;
 pub(crate) use offers::offer_item;
 use versions::TextMark;
 pub(crate) use write::{cancel_message, is_live};
@@ -72,10 +72,11 @@ const ACCEPTED_ONCE: Settings = Settings { private_targets: true, stored: true, 
 
 /// The small, strongly read part of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Head {
+pub(crate) struct RuleHead {
     pub(crate) version: u64,
     /// The write that made it: names its text and its index copies.
-    pub(crate) write: String,
+    #[serde(rename = "write")]
+    pub(crate) write_id: String,
     pub(crate) owner: Owner,
     /// `true` if it fires: asked to, and every secret that it names has a value (V4).
     pub(crate) live: bool,
@@ -92,7 +93,8 @@ pub(crate) struct Head {
     /// The anchors of its index copies.
     pub(crate) anchors: Vec<String>,
     /// Fingerprint of the request that made the rule; of its secrets only the names.
-    pub(crate) made_of: String,
+    #[serde(rename = "made_of")]
+    pub(crate) request_fingerprint: String,
     /// The mark of the text, from which the next one is kept as a difference; a head from before there were differences has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) text: Option<TextMark>,
@@ -116,14 +118,14 @@ pub(crate) struct Head {
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     pub(crate) id: Id,
-    pub(crate) head: Arc<Head>,
-    pub(crate) definition: Arc<Definition>,
+    pub(crate) head: Arc<RuleHead>,
+    pub(crate) definition: Arc<RuleDefinition>,
 }
 
 impl Rule {
     /// The rule as matching judges it.
     pub(crate) fn candidate(&self) -> Candidate<'_> {
-        let Head { owner, live, secrets, .. } = &*self.head;
+        let RuleHead { owner, live, secrets, .. } = &*self.head;
         Candidate { id: &self.id, owner, definition: &self.definition, live: *live, secrets }
     }
 }
@@ -247,7 +249,11 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The same if the head is `wanted`. The text of a rule that isn't is not read: the caller can't distinguish it from a missing one.
-    pub(crate) async fn read_rule_if(&self, id: &Id, wanted: impl Fn(&Head) -> bool) -> Result<Option<(Rule, u64)>, StoreError> {
+    pub(crate) async fn read_rule_if(
+        &self,
+        id: &Id,
+        wanted: impl Fn(&RuleHead) -> bool,
+    ) -> Result<Option<(Rule, u64)>, StoreError> {
         let mut seen = None;
         loop {
             let head = self.read_head(id).await?.filter(|(head, _)| !head.deleted && wanted(head));
@@ -263,26 +269,26 @@ impl<B: Backend> Rules<B> {
     }
 
     /// The head or the tombstone, with its revision.
-    async fn read_head(&self, id: &Id) -> Result<Option<(Head, u64)>, StoreError> {
+    async fn read_head(&self, id: &Id) -> Result<Option<(RuleHead, u64)>, StoreError> {
         let Some(item) = self.store.get_one(keys::head(id)).await? else { return Ok(None) };
         let head = rows::read(&item.body).inspect_err(|error| self.store.note_unreadable(&item.key, error))?;
         Ok(Some((head, item.rev)))
     }
 
     /// The text of a rule's head; `None` when another one replaced it meanwhile.
-    pub(crate) async fn definition(&self, id: &Id, head: &Head) -> Result<Option<Arc<Definition>>, StoreError> {
-        if let Some(definition) = self.cache.definition(id, &head.write) {
+    pub(crate) async fn definition(&self, id: &Id, head: &RuleHead) -> Result<Option<Arc<RuleDefinition>>, StoreError> {
+        if let Some(definition) = self.cache.definition(id, &head.write_id) {
             return Ok(Some(definition));
         }
-        let Some(item) = self.store.get_one(keys::body(id, &head.write)).await? else { return Ok(None) };
+        let Some(item) = self.store.get_one(keys::body(id, &head.write_id)).await? else { return Ok(None) };
         let note = |error: &Unreadable| self.store.note_unreadable(&item.key, error);
         let document = rows::read::<Value>(&item.body).inspect_err(note)?;
         let masters = self.masters(&head.owner, &document).await?;
-        let definition = Definition::parse_with(&document, &head.owner, &ACCEPTED_ONCE, &masters)
+        let definition = RuleDefinition::parse_with(&document, &head.owner, &ACCEPTED_ONCE, &masters)
             .map_err(|faults| Unreadable::Corrupt(faults.to_string()))
             .inspect_err(note)?;
         let definition = Arc::new(definition);
-        self.cache.keep_definition(id, &head.write, &definition);
+        self.cache.keep_definition(id, &head.write_id, &definition);
         Ok(Some(definition))
     }
 
@@ -292,7 +298,7 @@ impl<B: Backend> Rules<B> {
             id: rule.id.clone(),
             version: rule.head.version,
             owner: rule.head.owner.clone(),
-            definition: Definition::clone(&rule.definition),
+            definition: RuleDefinition::clone(&rule.definition),
             created_at: rule.head.created_at,
             updated_at: rule.head.updated_at,
         };
@@ -317,7 +323,7 @@ impl<B: Backend> Rules<B> {
     }
 
     /// V1: country and category are those of the one included offer, as it is now.
-    async fn placement(&self, definition: &Definition) -> Result<Placement, StoreError> {
+    async fn placement(&self, definition: &RuleDefinition) -> Result<Placement, StoreError> {
         let included: Vec<Id> = definition.conditions.included_offers().to_vec();
         let offer = match included.as_slice() {
             [only] => self.offer(only).await?,

@@ -1,19 +1,19 @@
 //! The rule that a write replaces.
 
-use super::{Head, Refused, Rule};
+use super::{Refused, Rule, RuleHead};
 
 /// The rule that a write replaces.
 pub(super) enum Over {
     Nothing,
     /// A deleted rule, at this revision.
-    Tombstone(Box<Head>, u64),
+    Tombstone(Box<RuleHead>, u64),
     /// A rule, at this revision.
     Rule(Rule, u64),
 }
 
 impl Over {
     /// The head or the tombstone.
-    pub(super) fn head(&self) -> Option<&Head> {
+    pub(super) fn head(&self) -> Option<&RuleHead> {
         match self {
             Self::Nothing => None,
             Self::Tombstone(head, _) => Some(head),
@@ -38,7 +38,7 @@ impl Over {
 }
 
 /// Refuses a write that was meant for another version.
-pub(super) fn expect_version(expected: Option<u64>, head: &Head) -> Result<(), Refused> {
+pub(super) fn expect_version(expected: Option<u64>, head: &RuleHead) -> Result<(), Refused> {
     match expected {
         Some(version) if version != head.version => Err(Refused::Changed { current: head.version }),
         _ => Ok(()),

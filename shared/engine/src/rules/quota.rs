@@ -12,7 +12,7 @@ use tracking_core::{
     quota::Quota,
 };
 
-use super::{Head, Refused};
+use super::{Refused, RuleHead};
 use crate::{
     backend::{Backend, Key, Order, Partition, Range, StoreError, Swap},
     keys, rows,
@@ -110,12 +110,12 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// The existing ones of these rules, with their heads.
-    async fn heads(&self, ids: &[Id]) -> Result<Vec<(Id, Head)>, StoreError> {
+    async fn heads(&self, ids: &[Id]) -> Result<Vec<(Id, RuleHead)>, StoreError> {
         let keys: Vec<Key> = ids.iter().map(keys::head).collect();
         let mut heads = Vec::new();
         for (id, item) in ids.iter().zip(self.store.backend().get(&keys).await?) {
             let Some(item) = item else { continue };
-            let Some(head) = self.store.readable::<Head>(&item) else { continue };
+            let Some(head) = self.store.readable::<RuleHead>(&item) else { continue };
             if !head.deleted {
                 heads.push((id.clone(), head));
             }

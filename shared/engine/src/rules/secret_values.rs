@@ -8,7 +8,7 @@ use tracking_core::{
     id::Id,
     json::Value,
     name::{VALUE_FOR_NAME, check_name, is_probably_value},
-    tracking_api::Definition,
+    tracking_api::RuleDefinition,
 };
 
 use super::{
@@ -48,7 +48,7 @@ impl<B: Backend> RuleWriter<B> {
             let given = BTreeMap::from([(name, value.to_owned())]);
             let sealed = self.rules.seal(&act, id, Some(&rule), &mut head, &rule.definition, &given).await?;
             head.set_live(head.fires(&rule.definition));
-            let definition = Definition::clone(&rule.definition);
+            let definition = RuleDefinition::clone(&rule.definition);
             match self.write_rule(&act, id.clone(), Over::Rule(rule, rev), head, definition, sealed).await {
                 Err(Refused::Changed { .. }) => {}
                 written => return written.map(drop),
@@ -114,7 +114,7 @@ pub(super) fn secret_values(document: &Value) -> Result<BTreeMap<String, String>
 
 /// Checks that a rule has no more secrets than it may: `names` have a value. A rule that had more `before` may keep them.
 pub(super) fn check_count<'a>(
-    definition: &Definition,
+    definition: &RuleDefinition,
     names: impl Iterator<Item = &'a String>,
     before: usize,
     pointer: &str,

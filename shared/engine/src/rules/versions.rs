@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     hash, json,
     json::Value,
-    tracking_api::{Change, Definition, changes},
+    tracking_api::{Change, RuleDefinition, changes},
 };
 
-use super::Head;
+use super::RuleHead;
 
 /// Versions in a row that are kept as differences: at most so many texts are read to make one whole again.
 const MAX_DELTAS: u32 = 15;
@@ -50,7 +50,7 @@ pub(super) struct Version {
 
 impl Version {
     /// The version with this text that follows `before`, if there is one.
-    pub(super) fn new(before: Option<(&Head, &Definition)>, definition: &Definition) -> Self {
+    pub(super) fn new(before: Option<(&RuleHead, &RuleDefinition)>, definition: &RuleDefinition) -> Self {
         let document = definition.document();
         let older = before.map_or_else(|| json!({}), |(_, older)| older.document());
         let stored = definition.stored();

@@ -8,11 +8,11 @@ use tracking_core::{
     fault::Faults,
     id::Id,
     index::anchors,
-    tracking_api::{Definition, Settings},
+    tracking_api::{RuleDefinition, Settings},
 };
 
 use super::{
-    Head, Refused, Rule,
+    Refused, Rule, RuleHead,
     audit::{Act, Entry},
     mirrors,
     over::Over,
@@ -41,8 +41,8 @@ impl<B: Backend> RuleWriter<B> {
         act: &Act,
         id: Id,
         over: Over,
-        mut head: Head,
-        definition: Definition,
+        mut head: RuleHead,
+        definition: RuleDefinition,
         mut items: Vec<Item>,
     ) -> Result<Rule, Refused> {
         let anchors = if head.live { anchors(&definition.conditions) } else { Vec::new() };
@@ -50,8 +50,8 @@ impl<B: Backend> RuleWriter<B> {
         head.note_webhook(&definition);
         items.extend(mirrors::rows_of(&id, &definition));
         items.extend(head.webhook.as_deref().map(|webhook| rows::item(keys::webhook(webhook), &id)));
-        items.push(rows::item(keys::body(&id, &head.write), &definition.stored()));
-        items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write), &())));
+        items.push(rows::item(keys::body(&id, &head.write_id), &definition.stored()));
+        items.extend(head.anchors.iter().map(|anchor| rows::item(keys::copy(anchor, &id, &head.write_id), &())));
         let version = Version::new(over.rule().map(|rule| (&*rule.head, &*rule.definition)), &definition);
         head.text = Some(version.mark.clone());
         self.change_head(act, &id, &over, &head, Some(version), items).await?;
@@ -59,8 +59,8 @@ impl<B: Backend> RuleWriter<B> {
     }
 
     /// Writes the next version of a rule with this head and its present text; its secrets stay as far as they may (Q5).
-    pub(super) async fn write_head(&self, act: &Act, (rule, rev): (Rule, u64), mut head: Head) -> Result<Rule, Refused> {
-        let (id, definition) = (rule.id.clone(), Definition::clone(&rule.definition));
+    pub(super) async fn write_head(&self, act: &Act, (rule, rev): (Rule, u64), mut head: RuleHead) -> Result<Rule, Refused> {
+        let (id, definition) = (rule.id.clone(), RuleDefinition::clone(&rule.definition));
         let sealed = self.rules.seal(act, &id, Some(&rule), &mut head, &definition, &BTreeMap::new()).await?;
         self.write_rule(act, id, Over::Rule(rule, rev), head, definition, sealed).await
     }
@@ -72,33 +72,33 @@ impl<B: Backend> RuleWriter<B> {
         act: &Act,
         id: &Id,
         over: &Over,
-        new: &Head,
+        new: &RuleHead,
         version: Option<Version>,
         mut items: Vec<Item>,
     ) -> Result<(), Refused> {
         let old = over.rule().map(|rule| &*rule.head);
-        items.push(rows::item(keys::audit(id, &new.write), &Entry::new(act, over, new, version)));
+        items.push(rows::item(keys::audit(id, &new.write_id), &Entry::new(act, over, new, version)));
         // Items of the winning rule stay, whichever write put them.
         let written = items.iter().map(|item| item.key.clone()).filter(|key| !keys::is_shared_by_writes(key));
         let written: Vec<Key> = written.collect();
-        let named: Vec<Named> = old.into_iter().chain([new]).flat_map(Head::copies).collect();
+        let named: Vec<Named> = old.into_iter().chain([new]).flat_map(RuleHead::copies).collect();
         if old.is_none() {
             items.extend(lists(id, &new.owner).into_iter().map(|key| rows::item(key, &())));
         }
-        items.push(rows::item(keys::intent(id, &new.write), &(self.store.now(), &named)));
+        items.push(rows::item(keys::intent(id, &new.write_id), &(self.store.now(), &named)));
         self.store.commit_one(Effects { put: items, ..Effects::default() }).await?;
         let mut item = rows::item(keys::head(id), new);
         item.expires = new.deleted.then(|| new.forgotten_at());
         match self.store.swap_one(Swap { key: keys::head(id), expect: over.revision(), new: Some(item) }).await {
             Swapped::Done => {}
             Swapped::Conflict(current) => {
-                let current = current.map(|item| rows::read_item::<Head>(&item)).transpose()?;
-                self.take_back(id, new, current, written).await?;
+                let current = current.map(|item| rows::read_item::<RuleHead>(&item)).transpose()?;
+                self.roll_back(id, new, current, written).await?;
             }
             Swapped::Unavailable(error) => return Err(error.into()),
         }
         self.rules.cache.forget(id, named.iter().map(|(anchor, _)| anchor));
-        let mut effects = Effects { delete: vec![keys::intent(id, &new.write)], ..Effects::default() };
+        let mut effects = Effects { delete: vec![keys::intent(id, &new.write_id)], ..Effects::default() };
         if let Some(old) = old {
             effects.delete.extend(obsolete(id, old, new));
             if new.epoch > old.epoch {
@@ -118,19 +118,19 @@ impl<B: Backend> RuleWriter<B> {
 
     /// Rolls back the items of a write that came too late, and refuses it. If the answer to a write got lost, its repeat looks like a
     /// conflict, also when a later write has followed since: such a write became the head once, and is accepted.
-    async fn take_back(&self, id: &Id, new: &Head, current: Option<Head>, mut written: Vec<Key>) -> Result<(), Refused> {
+    async fn roll_back(&self, id: &Id, new: &RuleHead, current: Option<RuleHead>, mut written: Vec<Key>) -> Result<(), Refused> {
         let happened = match &current {
-            Some(current) => self.rules.happened(id, current, &new.write).await?,
+            Some(current) => self.rules.happened(id, current, &new.write_id).await?,
             None => Some(false),
         };
         if happened == Some(true) {
             return Ok(());
         }
-        let entry = keys::audit(id, &new.write);
+        let entry = keys::audit(id, &new.write_id);
         written.retain(|key| {
             !current.as_ref().is_some_and(|current| current.names(id, key)) && (happened.is_some() || *key != entry)
         });
-        written.push(keys::intent(id, &new.write));
+        written.push(keys::intent(id, &new.write_id));
         self.store.commit_one(Effects { delete: written, ..Effects::default() }).await?;
         let current = current.filter(|current| !current.deleted);
         Err(current.map_or(Refused::NotFound, |head| Refused::Changed { current: head.version }))
@@ -159,10 +159,10 @@ pub(super) fn new_webhook() -> String {
 }
 
 /// Items of the old head that the new one does not need.
-fn obsolete(id: &Id, old: &Head, new: &Head) -> Vec<Key> {
-    let mut keys = vec![keys::body(id, &old.write)];
-    keys.extend(old.anchors.iter().map(|anchor| keys::copy(anchor, id, &old.write)));
-    keys.extend(old.secrets.iter().map(|(name, write)| keys::secret(id, name, write)));
+fn obsolete(id: &Id, old: &RuleHead, new: &RuleHead) -> Vec<Key> {
+    let mut keys = vec![keys::body(id, &old.write_id)];
+    keys.extend(old.anchors.iter().map(|anchor| keys::copy(anchor, id, &old.write_id)));
+    keys.extend(old.secrets.iter().map(|(name, write_id)| keys::secret(id, name, write_id)));
     keys.retain(|key| !new.names(id, key));
     keys.extend(old.webhook.as_deref().filter(|_| new.webhook != old.webhook).map(keys::webhook));
     if new.deleted {
@@ -183,17 +183,17 @@ pub(super) fn lists(id: &Id, owner: &Owner) -> Vec<Key> {
 /// The refusal of an affiliate's attempt to switch on a rule that an admin switched off.
 pub(super) const LOCKED: &str = "an admin switched this Tracking API off: ask one to switch it on";
 
-impl Head {
+impl RuleHead {
     /// The head of the next version.
     pub(super) fn next(&self, now: Timestamp) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self.clone() }
     }
 
     /// The part that stays when the rule is deleted: enough to go on from (P6).
-    pub(super) fn tombstone(&self, write: String, now: Timestamp) -> Self {
+    pub(super) fn tombstone(&self, write_id: String, now: Timestamp) -> Self {
         Self {
             version: self.version + 1,
-            write,
+            write_id,
             owner: self.owner.clone(),
             live: false,
             epoch: self.epoch + 1,
@@ -201,7 +201,7 @@ impl Head {
             bindings: BTreeMap::new(),
             unbound: BTreeMap::new(),
             anchors: Vec::new(),
-            made_of: String::new(),
+            request_fingerprint: String::new(),
             text: None,
             webhook: None,
             deleted: true,
@@ -224,16 +224,16 @@ impl Head {
 
     /// Its index copies.
     fn copies(&self) -> impl Iterator<Item = Named> {
-        self.anchors.iter().map(|anchor| (anchor.clone(), self.write.clone()))
+        self.anchors.iter().map(|anchor| (anchor.clone(), self.write_id.clone()))
     }
 
     /// Notes the time since which the rule is paused.
-    pub(super) fn note_pause(&mut self, definition: &Definition) {
+    pub(super) fn note_pause(&mut self, definition: &RuleDefinition) {
         self.paused_since = definition.pause.then(|| self.paused_since.unwrap_or(self.updated_at));
     }
 
     /// Gives the rule a webhook if a step waits for one, and keeps the one that it has (W18).
-    fn note_webhook(&mut self, definition: &Definition) {
+    fn note_webhook(&mut self, definition: &RuleDefinition) {
         let waits = definition.plan.webhooks().next().is_some();
         self.webhook = waits.then(|| self.webhook.take().unwrap_or_else(new_webhook));
     }
@@ -243,7 +243,13 @@ impl Head {
     ///
     /// # Errors
     /// The affiliate would switch it on.
-    pub(super) fn lock(&mut self, by: &Caller, was_active: bool, asks_off: bool, definition: &Definition) -> Result<(), Refused> {
+    pub(super) fn lock(
+        &mut self,
+        by: &Caller,
+        was_active: bool,
+        asks_off: bool,
+        definition: &RuleDefinition,
+    ) -> Result<(), Refused> {
         match by {
             Caller::Admin if self.owner == Owner::Admin => {}
             Caller::Admin => self.locked = !definition.active && (was_active || asks_off || self.locked),
@@ -264,7 +270,7 @@ impl Head {
     }
 }
 
-pub(crate) fn is_live(definition: &Definition, secrets: &BTreeMap<String, String>) -> bool {
+pub(crate) fn is_live(definition: &RuleDefinition, secrets: &BTreeMap<String, String>) -> bool {
     let missing = definition.secret_names().into_iter().filter(|name| !secrets.contains_key(name)).collect();
     definition.active && definition.why_inactive(&missing).is_none()
 }

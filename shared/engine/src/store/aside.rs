@@ -12,7 +12,7 @@ use super::Store;
 use crate::{
     backend::{Backend, Effects, Item, Key, StoreError},
     keys,
-    rows::{self, Job, Parameters},
+    rows::{self, OwedDelivery, Parameters},
 };
 
 /// Rows that a process remembers to have written.
@@ -42,21 +42,21 @@ impl LatelyAside {
 }
 
 impl<B: Backend> Store<B> {
-    /// Adds the row of the parameters of a long event to the items to put, unless it has one. From here on the job is written without
-    /// them.
-    pub(crate) fn set_aside(&self, job: &mut Job, put: &mut Vec<Item>) {
-        let Some(name) = job.event.unkept() else { return };
-        let key = keys::parameters(&job.id, name);
+    /// Adds the row of the parameters of a long event to the items to put, unless it has one. From here on the owed
+    /// delivery is written without them.
+    pub(crate) fn set_aside(&self, owed: &mut OwedDelivery, put: &mut Vec<Item>) {
+        let Some(name) = owed.event.unkept() else { return };
+        let key = keys::parameters(&owed.id, name);
         if put.iter().all(|item| item.key != key) && !self.aside.has(&key, self.now()) {
-            put.push(self.lasting(rows::item(key, &job.event.parameters())));
+            put.push(self.lasting(rows::item(key, &owed.event.parameters())));
         }
-        job.event.keep();
+        owed.event.keep();
     }
 
-    /// The same for several jobs, durable at once.
-    pub(crate) async fn set_all_aside(&self, jobs: impl Iterator<Item = &mut Job>) -> Result<(), StoreError> {
+    /// The same for several owed deliveries, durable at once.
+    pub(crate) async fn set_all_aside(&self, all_owed: impl Iterator<Item = &mut OwedDelivery>) -> Result<(), StoreError> {
         let mut put = Vec::new();
-        jobs.for_each(|job| self.set_aside(job, &mut put));
+        all_owed.for_each(|owed| self.set_aside(owed, &mut put));
         let written: Vec<Key> = put.iter().map(|item| item.key.clone()).collect();
         self.commit_one(Effects { put, ..Effects::default() }).await?;
         for key in written {
@@ -67,16 +67,16 @@ impl<B: Backend> Store<B> {
 
     /// Reads the parameters of a long event that have a row of their own; parameters that were stored with the event get such a row.
     /// Returns false if the row is gone.
-    pub(crate) async fn complete(&self, job: &mut Job) -> Result<bool, StoreError> {
-        if let Some(name) = job.event.unread() {
-            let Some(item) = self.get_one(keys::parameters(&job.id, name)).await? else { return Ok(false) };
-            job.event.complete(rows::read_item::<Parameters>(&item)?);
+    pub(crate) async fn complete(&self, owed: &mut OwedDelivery) -> Result<bool, StoreError> {
+        if let Some(name) = owed.event.unread() {
+            let Some(item) = self.get_one(keys::parameters(&owed.id, name)).await? else { return Ok(false) };
+            owed.event.complete(rows::read_item::<Parameters>(&item)?);
             if item.expires.is_some_and(|at| at < self.now() + self.memory()) {
                 let put = vec![self.lasting(item)];
                 self.commit_one(Effects { put, ..Effects::default() }).await?;
             }
         }
-        self.set_all_aside(std::iter::once(job)).await.map(|()| true)
+        self.set_all_aside(std::iter::once(owed)).await.map(|()| true)
     }
 
     /// The row of parameters, kept for longer than any delivery rests between two looks at it, and than its log is kept after the last.

@@ -7,7 +7,7 @@ pub(crate) mod unreadable;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
-use tracking_core::{delivery::DeliveryId, line::Present};
+use tracking_core::{delivery::DeliveryId, subject_queue::Present};
 
 use crate::{
     Clock, Settings,
@@ -68,7 +68,7 @@ impl<B: Backend> Store<B> {
     /// The present, as subject queues are asked about it.
     pub(crate) fn present(&self) -> Present {
         let recording = if self.backend().is_transactional() { SignedDuration::ZERO } else { RECORDING };
-        Present { now: self.now(), run: self.backend().run(), recording }
+        Present { now: self.now(), incarnation: self.backend().incarnation(), recording }
     }
 
     /// Returns one item, strongly consistent.
@@ -110,11 +110,11 @@ impl<B: Backend> Store<B> {
     /// A delivery's row as an item: it expires once it is over, and the sparse index lists it while it is open, so that it is found when
     /// its rule is switched off.
     pub(crate) fn delivery_item(&self, row: &DeliveryRow) -> Item {
-        let job = &row.job;
-        let mut item = rows::item_as(job.event.format(), keys::delivery(&job.id), row);
+        let owed = &row.owed;
+        let mut item = rows::item_as(owed.event.format(), keys::delivery(&owed.id), row);
         item.expires = row.ended_at.map(|ended| ended + self.settings.log_retention);
         if !row.state.is_ended() {
-            item.trouble = Some(keys::open(&job.rule, job.created_at, &job.id));
+            item.attention = Some(keys::open(&owed.rule, owed.created_at, &owed.id));
         }
         item
     }
@@ -126,7 +126,7 @@ impl<B: Backend> Store<B> {
 
     /// Writes a row if nobody else has written it since it was read.
     pub(crate) async fn swap_delivery(&self, row: &DeliveryRow, rev: u64) -> Result<bool, StoreError> {
-        let swap = Swap { key: keys::delivery(&row.job.id), expect: Some(rev), new: Some(self.delivery_item(row)) };
+        let swap = Swap { key: keys::delivery(&row.owed.id), expect: Some(rev), new: Some(self.delivery_item(row)) };
         self.swap_one(swap).await.is_done()
     }
 }

@@ -18,7 +18,7 @@ use tracking_core::{
     tracking_api::GivenAnswer,
 };
 
-use super::{SHOWN_BODY, Tried, shown_extracted};
+use super::{SHOWN_BODY, TrialRule, shown_extracted};
 use crate::{
     delivery::{
         flow::{InFlow, call_of},
@@ -26,7 +26,7 @@ use crate::{
     },
     limits,
     rows::{LoggedRequest, headers_view},
-    sender::Sent,
+    sender::SendResult,
 };
 
 /// The most entries that a trial shows.
@@ -49,7 +49,7 @@ pub(super) type Answers = BTreeMap<String, VecDeque<GivenAnswer>>;
 
 /// A trial of a flow, up to the next request that is to be sent, or to its end.
 pub(super) struct Rehearsal {
-    pub(super) tried: Arc<Tried>,
+    pub(super) tried: Arc<TrialRule>,
     pub(super) event: Arc<Event>,
     /// Requests for which no answer is given are sent.
     pub(super) sends: bool,
@@ -72,7 +72,7 @@ pub(super) struct ToSend {
 
 impl Rehearsal {
     /// A trial that has not begun.
-    pub(super) fn new(tried: Arc<Tried>, event: Event, (sends, answers): (bool, Answers), began: Timestamp) -> Self {
+    pub(super) fn new(tried: Arc<TrialRule>, event: Event, (sends, answers): (bool, Answers), began: Timestamp) -> Self {
         let progress = Progress::first(&tried.definition.plan, 0, began);
         Self {
             flow: InFlow::of_trial(&tried.definition.plan, progress, tried.kept.clone(), tried.public_url.as_deref()),
@@ -90,7 +90,7 @@ impl Rehearsal {
 
     /// Goes on to the next request that is to be sent; `None` at the end, or where it can't go on. `heard` is the result of the last one,
     /// `now` the time.
-    pub(super) fn go_on(&mut self, heard: Option<Sent>, now: Timestamp) -> Option<ToSend> {
+    pub(super) fn go_on(&mut self, heard: Option<SendResult>, now: Timestamp) -> Option<ToSend> {
         if let Some(sent) = heard {
             let entry = self.entry.take();
             let next = self.hear(sent, entry);
@@ -216,7 +216,7 @@ impl Rehearsal {
     }
 
     /// Takes in the result of a request; `None` at the end.
-    fn hear(&mut self, sent: Sent, entry: Value) -> Option<InFlow> {
+    fn hear(&mut self, sent: SendResult, entry: Value) -> Option<InFlow> {
         let (judged, entry) = self.judged(sent, entry);
         self.shown.steps.push(entry);
         let variables = judged.variables_after(&self.flow.variables);
@@ -254,7 +254,7 @@ impl Rehearsal {
     }
 
     /// The meaning of a response, and the entry with the part of it that people see.
-    fn judged(&self, sent: Sent, mut entry: Value) -> (Judged, Value) {
+    fn judged(&self, sent: SendResult, mut entry: Value) -> (Judged, Value) {
         let rendering = self.rendering(self.attempts);
         let seen = rendering.shown().ok();
         let scrubber = rendering.scrubber(seen.as_ref(), self.tried.two_parties);

@@ -173,7 +173,7 @@ async fn what_would_wait_for_very_long_asks_again_later() {
     functions.ingest(&sale(1)).await;
     let now = functions.clock.now();
     let far = json!({"v": 1, "d": {"from": now + SignedDuration::from_mins(11), "late": now}}).to_string();
-    let taken = Item { key: Key::new(format!("R#{id}"), "PACE"), rev: 0, body: far, expires: None, trouble: None };
+    let taken = Item { key: Key::new(format!("R#{id}"), "PACE"), rev: 0, body: far, expires: None, attention: None };
     let effects = Effects { put: vec![taken], ..Effects::default() };
     functions.stack().engine.backend().commit(vec![effects]).await.pop().unwrap().unwrap();
     functions.wait(now + SignedDuration::from_secs(659)).await;

@@ -234,7 +234,7 @@ async fn a_row_that_is_too_large_harms_none_of_the_others() {
     let key = |name: &str| Key::new("test", name);
     // A body that can't be compressed to the size of an item.
     let noise: String = (0..30_000).map(|n: u32| tracking_core::hash::text(&[&n.to_string()], 25)).collect();
-    let item = |name: &str, body: &str| Item { key: key(name), rev: 0, body: body.to_owned(), expires: None, trouble: None };
+    let item = |name: &str, body: &str| Item { key: key(name), rev: 0, body: body.to_owned(), expires: None, attention: None };
     let put = |name: &str, body: &str| Effects { put: vec![item(name, body)], ..Effects::default() };
     let outcomes = stack.engine.backend().commit(vec![put("a", "1"), put("b", &noise), put("c", "3")]).await;
     assert!(outcomes[0].is_ok() && outcomes[1].is_err() && outcomes[2].is_ok(), "{outcomes:?}");

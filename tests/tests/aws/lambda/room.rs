@@ -45,7 +45,7 @@ async fn a_due_row_that_cannot_be_read_holds_up_no_other() {
         rev: 0,
         body: r#"{"v":9}"#.to_owned(),
         expires: None,
-        trouble: None,
+        attention: None,
     };
     let put = (hour - 1..=hour + 1).flat_map(|hour| (0..16).map(move |shard| unreadable(hour, shard))).collect();
     let stack = functions.stack();

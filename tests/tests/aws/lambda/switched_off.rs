@@ -20,8 +20,8 @@ async fn give_others(functions: &Functions, row: &Item, count: usize) {
     };
     for first in (0..count).step_by(AT_ONCE) {
         let rows = (first..first + AT_ONCE).map(|n| {
-            let (key, trouble) = place(n);
-            Item { key, trouble: Some(trouble), ..row.clone() }
+            let (key, attention) = place(n);
+            Item { key, attention: Some(attention), ..row.clone() }
         });
         let effects = Effects { put: rows.collect(), ..Effects::default() };
         functions.stack().engine.backend().commit(vec![effects]).await.remove(0).expect("the table is there");
@@ -41,7 +41,7 @@ async fn price_of_switching_off(others: usize) -> (u64, u64) {
     let backend = functions.stack().engine.backend().clone();
     let mut open = Vec::new();
     for shard in 0..8 {
-        let partition = Partition::Trouble(format!("open#{id}#{shard}"));
+        let partition = Partition::Attention(format!("open#{id}#{shard}"));
         open.extend(backend.query(&partition, &Range::default(), Order::Ascending, 10).await.expect("the table is there"));
     }
     assert_eq!(open.len(), 3, "they wait for their second attempt");

@@ -10,7 +10,7 @@ use tracking_core::{
     json,
     json::Value,
     template::{At, Scope, Steps},
-    tracking_api::{Definition, Settings},
+    tracking_api::{RuleDefinition, Settings},
 };
 
 /// The value of every secret in these tests.
@@ -18,7 +18,7 @@ const SECRET: &str = "s3cr3t+1";
 
 /// A rule and the event that it fires on.
 pub(crate) struct Exchange {
-    rule: Definition,
+    rule: RuleDefinition,
     event: Event,
     variables: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
@@ -29,7 +29,7 @@ impl Exchange {
     #[track_caller]
     pub(crate) fn new(document: &Value, owner: &Owner, changes: &[Change]) -> Self {
         let rule =
-            Definition::parse(document, owner, &Settings::default()).unwrap_or_else(|faults| panic!("{document}: {faults}"));
+            RuleDefinition::parse(document, owner, &Settings::default()).unwrap_or_else(|faults| panic!("{document}: {faults}"));
         let fits = |event: &Event, change: &Change| {
             rule.trigger.fires_on(event.kind) && rule.conditions.fits(event, &change.transactions)
         };

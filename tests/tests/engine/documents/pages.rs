@@ -9,7 +9,7 @@ use tracking_core::{
     json,
     json::Value,
     repair::Replay,
-    tracking_api::{Definition, Settings, merge_patch, patch_document},
+    tracking_api::{RuleDefinition, Settings, merge_patch, patch_document},
 };
 
 use crate::documents::{
@@ -98,7 +98,7 @@ fn read(block: &Value) -> Result<&'static str, String> {
         masters.insert(mirror, json!({"call": {"url": "https://receiver.example/"}, "answer": {"rules": [logged_in()]}}));
     }
     let settings = Settings { has_public_url: true, ..Settings::default() };
-    Definition::parse_with(&rule, &Owner::Admin, &settings, &masters).map(|_| "rule").map_err(|faults| faults.to_string())
+    RuleDefinition::parse_with(&rule, &Owner::Admin, &settings, &masters).map(|_| "rule").map_err(|faults| faults.to_string())
 }
 
 #[test]

@@ -70,7 +70,7 @@ async fn w16_each_request_s_events_have_their_own_event_id_and_a_repeat_has_the_
     assert!(engine.deliveries().conclude(*one, OK.sent()).await.unwrap().is_some(), "the second step follows at once");
     // The process dies here: the message comes again, and with it the published events.
     let mut again = received;
-    again.token.push_str("-again");
+    again.receive_id.push_str("-again");
     again.redelivered = true;
     world.work(&again, &mut |_| OK).await.unwrap();
     world.work_all(&mut |_| OK).await;

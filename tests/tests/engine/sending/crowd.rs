@@ -42,8 +42,8 @@ impl Watched {
 }
 
 impl Backend for Watched {
-    fn run(&self) -> u64 {
-        self.store.run()
+    fn incarnation(&self) -> u64 {
+        self.store.incarnation()
     }
 
     fn is_transactional(&self) -> bool {
@@ -139,8 +139,8 @@ async fn p5_a_receiver_that_hangs_holds_up_no_other() {
         for received in batch.iter().filter(|received| received.body.contains(&slow)) {
             watched.handed_out(received);
         }
-        let lined = engine.worker().line_up(batch);
-        async move { assert_eq!(engine.worker().work(lined, &sender, None).await, []) }
+        let queued = engine.worker().queue_up(batch);
+        async move { assert_eq!(engine.worker().work(queued, &sender, None).await, []) }
     };
     let clock = HandClock::default();
     let stop = Stop { asked: all, grace: Duration::from_secs(10) };

@@ -84,7 +84,7 @@ async fn work_off(engine: &Engine<Store>, store: &Store, clock: &HandClock) {
             if batch.is_empty() {
                 break;
             }
-            assert_eq!(engine.worker().work(engine.worker().line_up(batch), &sender, None).await, []);
+            assert_eq!(engine.worker().work(engine.worker().queue_up(batch), &sender, None).await, []);
         }
         let is_over = |delivery: &Value| delivery["state"] == "delivered";
         if log(engine).await.iter().all(is_over) {

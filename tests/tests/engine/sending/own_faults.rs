@@ -128,7 +128,7 @@ async fn with_few_descriptors() {
     assert_eq!(store.depth().unwrap().retry.waiting, 1, "its message waits in the retry queue");
     let later = HandClock::default().now() + SignedDuration::from_mins(5);
     let batch = store.receive(later, &tracking_embedded::Limits::default(), 16).messages;
-    assert_eq!(engine.worker().work(engine.worker().line_up(batch), &sender, None).await, []);
+    assert_eq!(engine.worker().work(engine.worker().queue_up(batch), &sender, None).await, []);
     let log = log(&engine).await;
     assert_eq!((&log[0]["state"], &log[0]["attempts"]), (&json!("delivered"), &json!(1)));
     assert_eq!(receiver.requests().len(), 1);

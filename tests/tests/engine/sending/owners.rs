@@ -82,8 +82,8 @@ async fn f5_twenty_receivers_of_one_owner_that_hang_hold_up_no_other_owner_s_pos
     let running = Arc::clone(&engine);
     let handle = move |batch: Vec<Received>| {
         let (engine, sender) = (Arc::clone(&running), sender.clone());
-        let lined = engine.worker().line_up(batch);
-        async move { assert_eq!(engine.worker().work(lined, &sender, None).await, []) }
+        let queued = engine.worker().queue_up(batch);
+        async move { assert_eq!(engine.worker().work(queued, &sender, None).await, []) }
     };
     let clock = HandClock::default();
     let stop = Stop { asked: async { healthy_heard.notified().await }, grace: Duration::ZERO };

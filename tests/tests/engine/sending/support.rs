@@ -22,7 +22,7 @@ use tracking_core::{
 };
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
-    Accepted, Clock, DeliveryFilter, Engine, Sent, Settings,
+    Accepted, Clock, DeliveryFilter, Engine, SendResult, Settings,
     backend::Backend,
     rules::{New, Refused, View},
     secrets::Vault,
@@ -174,7 +174,7 @@ pub(crate) fn get(url: String, timeout_seconds: u32) -> Rendered {
 }
 
 /// Returns the outcome of a request in short: status and body, or the fault.
-pub(crate) fn outcome(sent: Sent) -> Result<(u16, String), String> {
+pub(crate) fn outcome(sent: SendResult) -> Result<(u16, String), String> {
     match sent {
         Ok(answer) => Ok((answer.status, String::from_utf8_lossy(answer.body()).into_owned())),
         Err(fault) => Err(fault.to_string()),
@@ -211,7 +211,7 @@ pub(crate) async fn work<B: Backend>(engine: &Engine<B>, store: &Store, sender: 
         if batch.is_empty() {
             return;
         }
-        assert_eq!(engine.worker().work(engine.worker().line_up(batch), sender, None).await, []);
+        assert_eq!(engine.worker().work(engine.worker().queue_up(batch), sender, None).await, []);
     }
 }
 

@@ -68,7 +68,7 @@ async fn sent(is_secret: bool) -> (Vec<String>, Value, String) {
     let sender = sender();
     for _ in 0..4 {
         let batch = store.receive(clock.now(), &Limits::default(), 16).messages;
-        assert_eq!(soon(engine.worker().work(engine.worker().line_up(batch), &sender, None)).await, []);
+        assert_eq!(soon(engine.worker().work(engine.worker().queue_up(batch), &sender, None)).await, []);
         clock.pass(SignedDuration::from_mins(2));
     }
     let listed = engine.log().list(&Caller::Admin, &DeliveryFilter::default(), 10, None).await.unwrap().items;

@@ -134,7 +134,7 @@ fn entry() -> RefOr<Schema> {
 fn claim() -> RefOr<Schema> {
     record("The claim of an attempt")
         .has("lease_until", time("The end of its lease"))
-        .has("incarnation", count("The run of the process that claimed it; the same for all processes on AWS"))
+        .has("incarnation", count("The incarnation of the process that claimed it; the same for all processes on AWS"))
         .has("is_live", flag("True if the attempt has no record, the lease is not over, and its process is of the present run"))
         .has("is_shared", flag("True if two hand-outs of one message hold it"))
         .into()

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     change::TransactionResult,
     json,
-    tracking_api::{Definition, Settings},
+    tracking_api::{RuleDefinition, Settings},
 };
 
 #[track_caller]
@@ -254,7 +254,7 @@ fn case_w8_secret_variables_are_never_published_to_the_platform() {
         json!({"name": "n", "request": {"url": "https://a.example/?c={click_id}"}, "answer": {"rules": [first, second]}})
     };
     let faults = |set: Value| {
-        let parsed = Definition::parse(&rule(set), &Owner::Admin, &Settings::default());
+        let parsed = RuleDefinition::parse(&rule(set), &Owner::Admin, &Settings::default());
         parsed.map(|_| ()).map_err(|faults| faults.0.into_iter().map(|fault| (fault.pointer, fault.detail)).collect::<Vec<_>>())
     };
     let at = |field: &str| format!("/answer/rules/1/set/{field}");

@@ -41,7 +41,7 @@ fn w9_all_faults_of_steps_are_reported_at_once() {
 #[test]
 fn w9_steps_and_one_request_exclude_each_other() {
     let both = json!({"name": "x", "request": {"url": "https://a.example/"}, "retry": {}, "steps": [call("a")]});
-    let faults = Definition::parse(&both, &Owner::Admin, &Settings::default()).unwrap_err();
+    let faults = RuleDefinition::parse(&both, &Owner::Admin, &Settings::default()).unwrap_err();
     let found: Vec<String> = faults.0.into_iter().map(|fault| fault.pointer).collect();
     assert_eq!(found, ["/request", "/retry"]);
 }
@@ -149,7 +149,7 @@ fn w20_emit_is_an_admin_s_and_holds_no_secret() {
     check(twenty_one.into(), &[("/steps", "expected at most 20 steps with emit, got 21")]);
     let owner = Owner::Affiliate { affiliate_id: "aff_1".parse().unwrap() };
     let document = json!({"name": "flow", "steps": emit(json!({"name": "x"}))});
-    let refused = Definition::parse(&document, &owner, &Settings::default()).unwrap_err();
+    let refused = RuleDefinition::parse(&document, &owner, &Settings::default()).unwrap_err();
     let found: Vec<_> = refused.0.iter().map(|fault| (&*fault.pointer, &*fault.detail)).collect();
     assert_eq!(found, [("/steps/0", "a step with emit belongs to an admin's rule: the event goes to the platform's bus")]);
 }

@@ -51,7 +51,7 @@ fn w8_a_variable_of_the_rule_that_is_made_with_a_secret_is_secret_too() {
             document["request"] = json!({"url": "https://a.example/?s={var.sig|md5}"});
             document["answer"] = answer;
         }
-        let faults = Definition::parse(&document, &Owner::Admin, &Settings::default()).map_err(|faults| faults.0);
+        let faults = RuleDefinition::parse(&document, &Owner::Admin, &Settings::default()).map_err(|faults| faults.0);
         faults.map_or_else(|faults| faults.into_iter().map(|fault| fault.pointer).collect(), |_| Vec::new())
     };
     let answer = |when: Value, set: Value| json!({"rules": [{"when": [when], "then": "delivered", "set": set}]});
@@ -69,7 +69,7 @@ fn f7_a_secret_of_a_rule_with_steps_is_bound_to_all_of_them() {
     let rule = |variable: &str, last: Value| {
         let first = json!({"name": "one", "call": {"url": "https://a.example/?s={var.sig|md5}"}});
         let document = json!({"name": "x", "variables": {"sig": variable}, "steps": [first, last]});
-        Definition::parse(&document, &Owner::Admin, &Settings::default()).unwrap()
+        RuleDefinition::parse(&document, &Owner::Admin, &Settings::default()).unwrap()
     };
     let fail = |reason: &str| json!({"name": "no", "fail": {"reason": reason}});
     let before = rule("{secret.key}", fail("no"));

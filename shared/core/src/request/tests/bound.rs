@@ -4,13 +4,13 @@ use super::*;
 use crate::{
     caller::Owner,
     template::sample::event,
-    tracking_api::{Definition, Difference, Settings, merge_patch},
+    tracking_api::{Difference, RuleDefinition, Settings, merge_patch},
 };
 
-fn parse(members: &Value) -> Result<Definition, Faults> {
+fn parse(members: &Value) -> Result<RuleDefinition, Faults> {
     let mut document = json!({"name": "n", "request": {"url": "https://a.example/"}});
     merge_patch(&mut document, members);
-    Definition::parse(&document, &Owner::Admin, &Settings::default())
+    RuleDefinition::parse(&document, &Owner::Admin, &Settings::default())
 }
 
 #[track_caller]
@@ -147,7 +147,7 @@ fn case_b1_what_is_made_of_a_secret_by_way_of_variables_is_masked() {
 }
 
 #[track_caller]
-fn check_difference(after: &Definition, before: &Definition, expected: Option<Difference>) {
+fn check_difference(after: &RuleDefinition, before: &RuleDefinition, expected: Option<Difference>) {
     assert_eq!(after.difference(before, "key"), expected);
     assert_eq!(after.honours("key", &before.binding("key", &Owner::Admin)), expected.is_none());
 }

@@ -6,13 +6,13 @@ use super::*;
 use crate::{
     caller::Owner,
     template::sample::{event, event_with_click_id},
-    tracking_api::{Definition, Settings, merge_patch},
+    tracking_api::{RuleDefinition, Settings, merge_patch},
 };
 
-fn parse(members: &Value) -> Result<Definition, Faults> {
+fn parse(members: &Value) -> Result<RuleDefinition, Faults> {
     let mut document = json!({"name": "n", "request": {"url": "https://a.example/"}});
     merge_patch(&mut document, members);
-    Definition::parse(&document, &Owner::Admin, &Settings::default())
+    RuleDefinition::parse(&document, &Owner::Admin, &Settings::default())
 }
 
 #[track_caller]

@@ -7,8 +7,8 @@
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, State},
-    line::{Behind, Entry, Line},
-    tracking_api::{Definition, OnNewer},
+    subject_queue::{Entry, SubjectQueue, WaitBehind},
+    tracking_api::{OnNewer, RuleDefinition},
 };
 
 use super::{
@@ -23,7 +23,7 @@ use crate::{
     backend::{Backend, Effects, Received, StoreError},
     delivery::Deliveries,
     keys,
-    rows::{Job, Task},
+    rows::{OwedDelivery, Task},
 };
 
 /// The time after which a delivery looks by itself if nothing wakes it.
@@ -34,15 +34,15 @@ const WAITS: &str = "an older delivery of the same subject finishes its flow fir
 const GIVES_WAY: &str = "more than 20 changes waited for the end of an older flow, and this was the oldest of them";
 
 /// Returns true if newer deliveries wait for the end of a flow of this rule.
-pub(in crate::delivery) fn finishes(definition: &Definition) -> bool {
+pub(in crate::delivery) fn finishes(definition: &RuleDefinition) -> bool {
     definition.on_newer == OnNewer::Finish && definition.plan.is_flow()
 }
 
 /// Returns true if an older flow of the same subject is to end before this delivery sends its first request.
 pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> bool {
     finishes(&asking.rule.definition) && {
-        let ask = deliveries.ask(asking, 0, deliveries.store.now());
-        view.line.is_behind(&ask, &|entry| view.is_open(entry))
+        let request = deliveries.claim_request(asking, 0, deliveries.store.now());
+        view.queue.is_behind(&request, &|entry| view.is_open(entry))
     }
 }
 
@@ -50,10 +50,10 @@ pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<
 pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> Effects {
     let mut effects = asking.received.done();
     let now = deliveries.store.now();
-    let is_waiting = |entry: &Entry| entry.id != asking.job.id && view.records.contains_key(&entry.id) && view.is_open(entry);
-    let waits = view.line.first_waiting(now, &is_waiting).filter(|_| finishes(&asking.rule.definition));
+    let is_waiting = |entry: &Entry| entry.id != asking.owed.id && view.records.contains_key(&entry.id) && view.is_open(entry);
+    let waits = view.queue.first_waiting(now, &is_waiting).filter(|_| finishes(&asking.rule.definition));
     if let Some(id) = waits {
-        wake(&mut effects, &Task::Wake { delivery: id.clone() }, &asking.job, asking.rule.definition.first_host(), now, now);
+        wake(&mut effects, &Task::Wake { delivery: id.clone() }, &asking.owed, asking.rule.definition.first_host(), now, now);
     }
     effects
 }
@@ -63,10 +63,10 @@ pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_
 pub(in crate::delivery) fn delete_or_defer<B: Backend>(
     deliveries: &Deliveries<B>,
     received: &Received,
-    (job, definition): (&Job, Option<&Definition>),
+    (owed, definition): (&OwedDelivery, Option<&RuleDefinition>),
 ) -> Effects {
     match definition.filter(|definition| finishes(definition)) {
-        Some(definition) => deliveries.defer(received, job, definition.first_host(), deliveries.store.now(), None),
+        Some(definition) => deliveries.defer(received, owed, definition.first_host(), deliveries.store.now(), None),
         None => received.done(),
     }
 }
@@ -80,29 +80,31 @@ impl View {
 impl<B: Backend> Walker<'_, B> {
     /// Lets a delivery wait for the end of an older flow.
     pub(in crate::delivery) async fn wait_behind(&self, flow: &InFlow, attempts: u32) -> Result<(), StoreError> {
-        let Self { deliveries, received, job, rule, .. } = *self;
+        let Self { deliveries, received, owed, rule, .. } = *self;
         let until = deliveries.store.now() + LOOK;
-        match self.line_up(until).await? {
-            Some(oldest) if oldest == job.id => return self.end(attempts, State::Superseded, GIVES_WAY).await,
+        match self.queue_up(until).await? {
+            Some(oldest) if oldest == owed.id => return self.end(attempts, State::Superseded, GIVES_WAY).await,
             Some(oldest) => deliveries.overtake(&[oldest], GIVES_WAY).await?,
             None => {}
         }
         let recorded = self.write_place(flow, attempts, (until, WAITS.to_owned())).await?;
-        let key = keys::line(&job.id, &job.rule, &job.event.known().subject());
-        let view = deliveries.read_line(received, job, &key).await?;
-        let ask = self.ask();
+        let key = keys::subject_queue(&owed.id, &owed.rule, &owed.event.known().subject());
+        let view = deliveries.read_queue(received, owed, &key).await?;
+        let request = self.claim_request();
         let at = match &recorded {
             None => deliveries.store.now() + AGAIN,
-            Some(_) if view.line.is_behind(&ask, &|entry| view.is_open(entry)) => until,
+            Some(_) if view.queue.is_behind(&request, &|entry| view.is_open(entry)) => until,
             Some(_) => deliveries.store.now(),
         };
         let host = rule.definition.first_host();
-        deliveries.store.commit_one(deliveries.defer(received, job, host, at, recorded.as_ref())).await
+        deliveries.store.commit_one(deliveries.defer(received, owed, host, at, recorded.as_ref())).await
     }
 
     /// Writes a delivery that waits on its subject queue. Returns the delivery that ends to make room for it.
-    async fn line_up(&self, until: Timestamp) -> Result<Option<DeliveryId>, StoreError> {
-        let change = |line: &Line| line.behind(&self.ask(), until).map(|Behind { line, gives_way }| (line, gives_way));
-        Ok(self.change_line(change).await?.flatten())
+    async fn queue_up(&self, until: Timestamp) -> Result<Option<DeliveryId>, StoreError> {
+        let change = |queue: &SubjectQueue| {
+            queue.behind(&self.claim_request(), until).map(|WaitBehind { queue, gives_way }| (queue, gives_way))
+        };
+        Ok(self.change_queue(change).await?.flatten())
     }
 }

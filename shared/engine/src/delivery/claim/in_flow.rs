@@ -20,11 +20,11 @@ pub(super) async fn walk_on<B: Backend>(
     asking: &mut Asking<'_>,
     view: &View,
 ) -> Result<bool, StoreError> {
-    let Asking { received, job, rule, secrets, seal, .. } = &*asking;
-    let known = view.records.get(&job.id).cloned().zip(view.row_rev);
-    let lost = view.line.lost(&job.id, known.as_ref().map_or(0, |(row, _)| row.attempts));
+    let Asking { received, owed, rule, secrets, seal, .. } = &*asking;
+    let known = view.records.get(&owed.id).cloned().zip(view.row_rev);
+    let lost = view.queue.lost(&owed.id, known.as_ref().map_or(0, |(row, _)| row.attempts));
     let is_behind = behind::is_behind(deliveries, asking, view);
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), seal, lost, is_behind };
+    let walker = Walker { deliveries, received, owed, rule, secrets, known: known.as_ref(), seal, lost, is_behind };
     let WalkedOn::Send(flow) = walker.walk_on().await? else { return Ok(false) };
     asking.flow = Some(flow);
     Ok(true)
@@ -38,10 +38,10 @@ pub(super) async fn spent_in_flow<B: Backend>(
     (known, attempts): (Option<(DeliveryRow, u64)>, u32),
     why: &str,
 ) -> Result<Step, StoreError> {
-    let Asking { received, job, rule, secrets, seal, .. } = asking;
-    let walker = Walker { deliveries, received, job, rule, secrets, known: known.as_ref(), seal, lost: None, is_behind: false };
+    let Asking { received, owed, rule, secrets, seal, .. } = asking;
+    let walker = Walker { deliveries, received, owed, rule, secrets, known: known.as_ref(), seal, lost: None, is_behind: false };
     let Some((state, reason)) = walker.walk_on_exhausted(flow, attempts, why).await? else { return Ok(Step::Acked) };
     let max_attempts = known.as_ref().map_or(0, |(row, _)| row.max_attempts);
-    let ending = Ending { job, row: known, attempts, max_attempts, definition: Some(&rule.definition), emitted: Vec::new() };
+    let ending = Ending { owed, row: known, attempts, max_attempts, definition: Some(&rule.definition), emitted: Vec::new() };
     deliveries.end_step(received, ending, state, &reason).await
 }

@@ -6,19 +6,23 @@ use super::super::{Claiming, Deliveries, Ending};
 use crate::{
     backend::{Backend, Received, StoreError},
     keys,
-    rows::{DeliveryRow, Job},
+    rows::{DeliveryRow, OwedDelivery},
 };
 
 const GONE: &str = "the parameters of its event are not kept any more";
 
 /// Ends a delivery that can't be rendered, for ever: nothing is sent with empty values.
-pub(super) async fn end<B: Backend>(deliveries: &Deliveries<B>, received: &Received, job: &Job) -> Result<Claiming, StoreError> {
-    tracing::error!(delivery_id = %job.id, "{GONE}");
-    let row = deliveries.store.read_row::<DeliveryRow>(keys::delivery(&job.id)).await?;
+pub(super) async fn end<B: Backend>(
+    deliveries: &Deliveries<B>,
+    received: &Received,
+    owed: &OwedDelivery,
+) -> Result<Claiming, StoreError> {
+    tracing::error!(delivery_id = %owed.id, "{GONE}");
+    let row = deliveries.store.read_row::<DeliveryRow>(keys::delivery(&owed.id)).await?;
     let (attempts, max_attempts) = row.as_ref().map_or((0, 0), |(row, _)| (row.attempts, row.max_attempts));
-    let ending = Ending { job, row, attempts, max_attempts, definition: None, emitted: Vec::new() };
+    let ending = Ending { owed, row, attempts, max_attempts, definition: None, emitted: Vec::new() };
     if !deliveries.end(received, ending, State::Failed, GONE).await? {
-        return Err(StoreError::Contended(format!("delivery {}", job.id)));
+        return Err(StoreError::Contended(format!("delivery {}", owed.id)));
     }
     Ok(Claiming::NothingToSend)
 }

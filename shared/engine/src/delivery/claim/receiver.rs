@@ -6,9 +6,9 @@
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, State},
-    line::{Line, Position},
     receiver::{LONGEST_OUTAGE, Receiver},
     standstill::Cause,
+    subject_queue::{Position, SubjectQueue},
 };
 
 use super::{
@@ -38,10 +38,10 @@ pub(super) async fn wait<B: Backend>(
     view: &View,
     attempt: u32,
 ) -> Result<Option<Step>, StoreError> {
-    let receiver = Receiver::of(&asking.job.owner, &asking.call().request);
-    let row = view.records.get(&asking.job.id);
+    let receiver = Receiver::of(&asking.owed.owner, &asking.call().request);
+    let row = view.records.get(&asking.owed.id);
     let has_waited = row.and_then(|row| row.receiver_wait.as_ref()).is_some_and(|wait| wait.receiver == receiver.id);
-    match deliveries.receivers.outage(&receiver, &asking.job.id, has_waited).await? {
+    match deliveries.receivers.outage(&receiver, &asking.owed.id, has_waited).await? {
         Some(outage) => Box::pin(file(deliveries, asking, view, (&outage, attempt))).await.map(Some),
         None => Ok(None),
     }
@@ -56,10 +56,10 @@ pub(super) async fn wait_behind<B: Backend>(
     until: Timestamp,
 ) -> Result<Option<Step>, StoreError> {
     let now = deliveries.store.now();
-    let base = view.records.get(&asking.job.id).map_or(0, |row| row.base);
-    let ask = deliveries.ask(asking, base, now);
+    let base = view.records.get(&asking.owed.id).map_or(0, |row| row.base);
+    let request = deliveries.claim_request(asking, base, now);
     let recorded = |id: &DeliveryId| view.records.get(id).map(DeliveryRow::recorded);
-    let Position { attempts, blocker, .. } = view.line.position(&ask, &recorded);
+    let Position { attempts, blocker, .. } = view.queue.position(&request, &recorded);
     let Some(blocker) = blocker.filter(|_| attempts == 0) else { return Ok(None) };
     let Some(wait) = view.records.get(&blocker.id).and_then(|row| row.receiver_wait.as_ref()) else { return Ok(None) };
     if let Some(outage) = deliveries.receivers.outage_now(&wait.receiver).await? {
@@ -68,16 +68,16 @@ pub(super) async fn wait_behind<B: Backend>(
     if until <= now + LONG {
         return Ok(None);
     }
-    if let Some(line) = view.line.waiting(&ask, 1, now, None)
-        && !deliveries.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()?
+    if let Some(queue) = view.queue.waiting(&request, 1, now, None)
+        && !deliveries.swap_queue(asking.key.clone(), view.rev, &queue, now).await.is_done()?
     {
         return Ok(Some(Step::Again));
     }
     let again = now + AGAIN;
     spans::waits(Cause::Behind, again);
-    let row = view.records.get(&asking.job.id);
+    let row = view.records.get(&asking.owed.id);
     let host = asking.call().request.host();
-    deliveries.store.commit_one(deliveries.defer(asking.received, &asking.job, host, again, row)).await?;
+    deliveries.store.commit_one(deliveries.defer(asking.received, &asking.owed, host, again, row)).await?;
     Ok(Some(Step::Acked))
 }
 
@@ -88,9 +88,9 @@ async fn file<B: Backend>(
     view: &View,
     (outage, attempt): (&Outage, u32),
 ) -> Result<Step, StoreError> {
-    let Asking { received, job, .. } = asking;
+    let Asking { received, owed, .. } = asking;
     let now = deliveries.store.now();
-    let known = view.records.get(&job.id);
+    let known = view.records.get(&owed.id);
     let receiver = &outage.receiver.id;
     let is_same = |wait: &&ReceiverWait| wait.receiver == *receiver && wait.outage == outage.since;
     let since = known.and_then(|row| row.receiver_wait.as_deref()).filter(is_same).map_or(now, |wait| wait.since);
@@ -99,38 +99,38 @@ async fn file<B: Backend>(
         return end(deliveries, asking, view, (outage, attempt - 1)).await;
     }
     let base = known.map_or(0, |row| row.base);
-    if attempt == 1 && !has_place(&view.line, &job.id, until) {
-        let ask = deliveries.ask(asking, base, now);
-        let Some(line) = view.line.waiting(&ask, attempt, until + KEEPS_PLACE, None) else {
+    if attempt == 1 && !has_place(&view.queue, &owed.id, until) {
+        let request = deliveries.claim_request(asking, base, now);
+        let Some(queue) = view.queue.waiting(&request, attempt, until + KEEPS_PLACE, None) else {
             spans::waits(Cause::Receiver, now + NO_ROOM);
             let host = asking.call().request.host();
-            deliveries.store.commit_one(deliveries.defer(received, job, host, now + NO_ROOM, known)).await?;
+            deliveries.store.commit_one(deliveries.defer(received, owed, host, now + NO_ROOM, known)).await?;
             return Ok(Step::Acked);
         };
-        if !deliveries.swap_line(asking.key.clone(), view.rev, &line, now).await.is_done()? {
+        if !deliveries.swap_queue(asking.key.clone(), view.rev, &queue, now).await.is_done()? {
             return Ok(Step::Again);
         }
     }
     let wait = ReceiverWait { receiver: receiver.clone(), outage: outage.since, since };
     let Some(row) = write_row(deliveries, asking, view, (outage, wait)).await? else { return Ok(Step::Again) };
     let attempts_left = (base + asking.max_attempts(base)).saturating_sub(attempt - 1);
-    let group = group(job, asking.call().request.host());
-    let waiting = WaitingRow { delivery: job.id.clone(), created_at: job.created_at, attempts_left, until, group };
+    let group = group(owed, asking.call().request.host());
+    let waiting = WaitingRow { delivery: owed.id.clone(), created_at: owed.created_at, attempts_left, until, group };
     deliveries.receivers.file(receiver, &waiting).await?;
     if deliveries.receivers.outage_now(receiver).await?.is_some() {
         spans::waits(Cause::Receiver, until);
         deliveries.store.commit_one(received.done()).await?;
     } else {
         let host = asking.call().request.host();
-        deliveries.store.commit_one(deliveries.defer(received, job, host, now, Some(&row))).await?;
+        deliveries.store.commit_one(deliveries.defer(received, owed, host, now, Some(&row))).await?;
         deliveries.receivers.unfile(receiver, &waiting).await?;
     }
     Ok(Step::Acked)
 }
 
 /// Returns true if the delivery keeps its place on the subject queue beyond its wait.
-fn has_place(line: &Line, id: &DeliveryId, until: Timestamp) -> bool {
-    line.entries.iter().any(|entry| entry.id == *id && entry.parked_until.is_some_and(|known| known > until))
+fn has_place(queue: &SubjectQueue, id: &DeliveryId, until: Timestamp) -> bool {
+    queue.entries.iter().any(|entry| entry.id == *id && entry.parked_until.is_some_and(|known| known > until))
 }
 
 /// Writes that a delivery waits for its receiver. `None`: somebody else has written its row.
@@ -140,15 +140,15 @@ async fn write_row<B: Backend>(
     view: &View,
     (outage, wait): (&Outage, ReceiverWait),
 ) -> Result<Option<DeliveryRow>, StoreError> {
-    let Asking { job, rule, flow, seal, .. } = asking;
-    let known = view.records.get(&job.id).cloned();
+    let Asking { owed, rule, flow, seal, .. } = asking;
+    let known = view.records.get(&owed.id).cloned();
     let is_known = known.is_some();
     let row = deliveries.without_outbox(known).await?;
-    let mut row = row.unwrap_or_else(|| DeliveryRow::new(job.clone(), State::Waiting, asking.max_attempts(0)));
-    if !is_known && !job.held {
+    let mut row = row.unwrap_or_else(|| DeliveryRow::new(owed.clone(), State::Waiting, asking.max_attempts(0)));
+    if !is_known && !owed.held {
         deliveries.recorder.list(&row).await?;
     }
-    row.job = job.clone();
+    row.owed = owed.clone();
     row.state = State::Waiting;
     row.reason = Some(outage.reason());
     row.receiver_wait = Some(Box::new(wait));
@@ -158,7 +158,7 @@ async fn write_row<B: Backend>(
         flow.note(&rule.definition, seal, &mut row);
     }
     let expect = view.row_rev.filter(|_| is_known);
-    let swap = Swap { key: keys::delivery(&job.id), expect, new: Some(deliveries.store.delivery_item(&row)) };
+    let swap = Swap { key: keys::delivery(&owed.id), expect, new: Some(deliveries.store.delivery_item(&row)) };
     if !deliveries.store.swap_one(swap).await.is_done()? {
         return Ok(None);
     }
@@ -173,11 +173,11 @@ async fn end<B: Backend>(
     view: &View,
     (outage, attempts): (&Outage, u32),
 ) -> Result<Step, StoreError> {
-    let row = view.records.get(&asking.job.id).cloned();
+    let row = view.records.get(&asking.owed.id).cloned();
     let state = if row.as_ref().is_some_and(|row| row.pending) { State::Unresolved } else { State::Exhausted };
     let reason = format!("receiver {} was down for 72 hours, since {}", outage.receiver.host, outage.since);
     let ending = Ending {
-        job: &asking.job,
+        owed: &asking.owed,
         row: row.zip(view.row_rev),
         attempts,
         max_attempts: asking.max_attempts(0),

@@ -7,7 +7,7 @@ use super::{Asking, Step, View, Won};
 use crate::{
     backend::{Backend, StoreError},
     delivery::Deliveries,
-    rate::Turn,
+    rate::SendPermit,
     spans,
 };
 
@@ -27,25 +27,25 @@ impl<B: Backend> Deliveries<B> {
         if asking.paced == Some(won.attempt) {
             return Ok(None);
         }
-        let given = asking.slot.or_else(|| view.line.slot(&asking.job.id));
-        let turn = self.rate.pace(&asking.rule.id, rate, given).await?;
-        if let Turn::At(until) | Turn::Ask(until) = turn {
+        let given = asking.slot.or_else(|| view.queue.slot(&asking.owed.id));
+        let permit = self.rate.pace(&asking.rule.id, rate, given).await?;
+        if let SendPermit::At(until) | SendPermit::AskAgain(until) = permit {
             spans::waits(Cause::RateSlot, until);
-            asking.slot = if turn == Turn::At(until) { Some(until) } else { given };
+            asking.slot = if permit == SendPermit::At(until) { Some(until) } else { given };
             // A waiting attempt keeps its place and its slot on the subject queue (P3).
-            let waiting = view.line.waiting(&self.ask(asking, won.base, now), won.attempt, until, asking.slot);
-            if let Some(waiting) = waiting.filter(|waiting| *waiting != view.line)
-                && !self.swap_line(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
+            let waiting = view.queue.waiting(&self.claim_request(asking, won.base, now), won.attempt, until, asking.slot);
+            if let Some(waiting) = waiting.filter(|waiting| *waiting != view.queue)
+                && !self.swap_queue(asking.key.clone(), view.rev, &waiting, now).await.is_done()?
             {
                 return Ok(Some(Step::Again));
             }
             let max_attempts = asking.max_attempts(won.base);
             let shown = match &won.row {
-                None => self.show_waiting(&asking.job, max_attempts, until, Cause::RateSlot).await?,
+                None => self.show_waiting(&asking.owed, max_attempts, until, Cause::RateSlot).await?,
                 row => row.clone(),
             };
             let host = asking.call().request.host();
-            self.store.commit_one(self.defer(asking.received, &asking.job, host, until, shown.as_ref())).await?;
+            self.store.commit_one(self.defer(asking.received, &asking.owed, host, until, shown.as_ref())).await?;
             return Ok(Some(Step::Acked));
         }
         asking.paced = Some(won.attempt);

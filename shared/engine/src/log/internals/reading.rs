@@ -7,9 +7,9 @@ use tracking_core::{
     delivery::{DeliveryId, State},
     event::{Order as Place, Subject},
     id::Id,
-    line::{Ask, Claim, Entry, Line, Present, Recorded},
     receiver::{LONGEST_OUTAGE, ReceiverState},
     standstill::{Circumstances, HoldNow, KnownRow, RateNow, ReceiverNow, RuleNow, Standstill, standstill},
+    subject_queue::{Claim, ClaimRequest, Entry, Present, Recorded, SubjectQueue},
 };
 
 use super::view::{
@@ -20,10 +20,10 @@ use crate::{
     backend::Key,
     delivery::{LONGEST_WAIT, PATIENCE},
     keys,
-    rate::Free,
+    rate::NextSlot,
     receivers::row::ReceiverRow,
-    rows::{DeliveryRow, Job, Outbox},
-    rules::{Head, Rule},
+    rows::{DeliveryRow, Outbox, OwedDelivery},
+    rules::{Rule, RuleHead},
 };
 
 /// The timeout and the attempts of a rule whose text can't be read: only the reading of its subject queue depends on them.
@@ -41,10 +41,10 @@ pub(super) struct About {
 #[derive(Default)]
 pub(super) struct Rows {
     pub(super) row: Option<(u64, DeliveryRow)>,
-    pub(super) line: Option<(u64, Line)>,
-    pub(super) head: Option<Head>,
+    pub(super) queue: Option<(u64, SubjectQueue)>,
+    pub(super) head: Option<RuleHead>,
     pub(super) rule: Option<Rule>,
-    pub(super) free: Option<Free>,
+    pub(super) free: Option<NextSlot>,
     pub(super) hold: Option<(HoldInternals, HoldNow)>,
     /// The receiver that it waits for.
     pub(super) receiver: Option<ReceiverRow>,
@@ -64,13 +64,13 @@ pub(super) struct Look<'a> {
 
 impl About {
     pub(super) fn of(row: &DeliveryRow) -> Self {
-        let event = row.job.event.known();
-        Self { rule: row.job.rule.clone(), subject: event.subject(), place: event.order() }
+        let event = row.owed.event.known();
+        Self { rule: row.owed.rule.clone(), subject: event.subject(), place: event.order() }
     }
 
     /// Reads them from the key of a subject queue.
-    pub(super) fn at(line: &Key, place: Place) -> Option<Self> {
-        let (rule, subject) = line.sort.strip_prefix(keys::LINES)?.split_once('#')?;
+    pub(super) fn at(queue: &Key, place: Place) -> Option<Self> {
+        let (rule, subject) = queue.sort.strip_prefix(keys::SUBJECT_QUEUES)?.split_once('#')?;
         Some(Self { rule: rule.parse().ok()?, subject: subject.parse().ok()?, place })
     }
 }
@@ -114,10 +114,10 @@ impl Rows {
     fn circumstances<'a>(&'a self, look: Look<'_>, about: Option<&About>) -> Circumstances<'a> {
         let row = self.row.as_ref().map(|(_, row)| row);
         let held = row.is_some_and(|row| row.state == State::Held);
-        let line = self.line.as_ref().map(|(_, line)| line);
+        let queue = self.queue.as_ref().map(|(_, queue)| queue);
         let position = about.map(|about| {
             let recorded = |id: &DeliveryId| self.recorded(id, look.id);
-            line.unwrap_or(&Line::default()).position(&self.ask(look, look.id, about.place), &recorded)
+            queue.unwrap_or(&SubjectQueue::default()).position(&self.claim_request(look, look.id, about.place), &recorded)
         });
         let own_due = |due: &&DueRowInternals| due.sort.ends_with(&format!("#D#{}", look.id));
         Circumstances {
@@ -131,8 +131,8 @@ impl Rows {
             rule: RuleNow::Unknown,
             position,
             unreadable: self.unreadable.iter().find_map(|key| decisive(key, look.id, held)),
-            patient_until: self.job().map(|job| job.created_at + PATIENCE),
-            hold: held.then(|| self.hold.as_ref().map_or(HoldNow::LetGo, |(_, hold)| *hold)),
+            patient_until: self.owed().map(|owed| owed.created_at + PATIENCE),
+            hold: held.then(|| self.hold.as_ref().map_or(HoldNow::Released, |(_, hold)| *hold)),
             filed: self.due.iter().find(own_due).map(|due| due.at),
             receiver: self.receiver_now(),
         }
@@ -147,12 +147,12 @@ impl Rows {
         Some(ReceiverNow { host: &standing.receiver.host, since, recovers, until: wait.since + LONGEST_OUTAGE })
     }
 
-    fn job(&self) -> Option<&Job> {
-        self.row.as_ref().map(|(_, row)| &row.job)
+    fn owed(&self) -> Option<&OwedDelivery> {
+        self.row.as_ref().map(|(_, row)| &row.owed)
     }
 
-    /// The question that a message of a delivery on this subject queue would ask now.
-    fn ask<'a>(&'a self, look: Look<'_>, id: &'a DeliveryId, order: Place) -> Ask<'a> {
+    /// The claim request that a message of a delivery on this subject queue would make now.
+    fn claim_request<'a>(&'a self, look: Look<'_>, id: &'a DeliveryId, order: Place) -> ClaimRequest<'a> {
         let definition = self.rule.as_ref().map(|rule| &rule.definition);
         let budget =
             || self.row.as_ref().map_or(USUAL_MAX_ATTEMPTS, |(_, row)| row.max_attempts - row.base.min(row.max_attempts));
@@ -161,14 +161,14 @@ impl Rows {
             let step = flow.and_then(|flow| rule.plan.call(&flow.step));
             step.unwrap_or_else(|| rule.plan.first_call())
         });
-        let job = if id == look.id { self.job() } else { self.others.get(id).map(|row| &row.job) };
-        let after = job.filter(|job| job.created_at + PATIENCE > look.present.now).and_then(|job| job.after.as_ref());
-        Ask {
+        let owed = if id == look.id { self.owed() } else { self.others.get(id).map(|row| &row.owed) };
+        let after = owed.filter(|owed| owed.created_at + PATIENCE > look.present.now).and_then(|owed| owed.after.as_ref());
+        ClaimRequest {
             id,
             order,
             after,
-            // No hand-out has this token.
-            token: "",
+            // No hand-out has this receive id.
+            receive_id: "",
             present: look.present,
             timeout_seconds: call.map_or(USUAL_TIMEOUT_SECONDS, |call| call.request.timeout().seconds()),
             step: None,
@@ -196,7 +196,7 @@ impl Rows {
         if !head.live {
             return RuleNow::Off;
         }
-        if self.job().is_some_and(|job| !head.sends(job.epoch)) {
+        if self.owed().is_some_and(|owed| !head.sends(owed.epoch)) {
             return RuleNow::OffSince;
         }
         let since = self.row.as_ref().and_then(|(_, row)| row.waits_since);
@@ -212,17 +212,17 @@ impl Rows {
     }
 
     fn queue(&self, look: Look<'_>) -> Option<QueueInternals> {
-        let (revision, line) = self.line.as_ref()?;
-        let entries = line.entries.iter().map(|entry| self.entry(line, entry, look)).collect();
-        Some(QueueInternals { revision: *revision, head: line.head, entries })
+        let (revision, queue) = self.queue.as_ref()?;
+        let entries = queue.entries.iter().map(|entry| self.entry(queue, entry, look)).collect();
+        Some(QueueInternals { revision: *revision, head: queue.head, entries })
     }
 
-    fn entry(&self, line: &Line, entry: &Entry, look: Look<'_>) -> EntryInternals {
+    fn entry(&self, queue: &SubjectQueue, entry: &Entry, look: Look<'_>) -> EntryInternals {
         let recorded = |id: &DeliveryId| self.recorded(id, look.id);
         let is_this = entry.id == *look.id;
         let row = if is_this { self.row.as_ref().map(|(_, row)| row) } else { self.others.get(&entry.id) };
         let is_open = row.is_none_or(|row| !row.state.is_ended());
-        let behind = || line.blocker(&self.ask(look, &entry.id, entry.order), &recorded);
+        let behind = || queue.blocker(&self.claim_request(look, &entry.id, entry.order), &recorded);
         EntryInternals {
             id: entry.id.clone(),
             is_this,
@@ -230,7 +230,7 @@ impl Rows {
             rank: entry.order.rank,
             attempts: entry.attempts,
             base: entry.base,
-            instruction: entry.asked,
+            instruction: entry.instruction,
             claim: entry
                 .claim
                 .as_ref()
@@ -267,15 +267,15 @@ fn decisive(key: &Key, id: &DeliveryId, held: bool) -> Option<String> {
 fn shown_claim(claim: &Claim, is_unrecorded: bool, look: Look<'_>) -> ClaimInternals {
     ClaimInternals {
         lease_until: claim.lease_until,
-        incarnation: claim.run,
-        is_live: is_unrecorded && claim.run == look.present.run && claim.lease_until > look.present.now,
+        incarnation: claim.incarnation,
+        is_live: is_unrecorded && claim.incarnation == look.present.incarnation && claim.lease_until > look.present.now,
         is_shared: claim.shared,
     }
 }
 
 fn shown_row(revision: u64, row: &DeliveryRow) -> RowInternals {
-    let DeliveryRow { job, state, reason, attempts, base, max_attempts, next_due, waits_since, pending, ended_at, .. } = row;
-    let event = job.event.known();
+    let DeliveryRow { owed, state, reason, attempts, base, max_attempts, next_due, waits_since, pending, ended_at, .. } = row;
+    let event = owed.event.known();
     RowInternals {
         revision,
         state: *state,
@@ -287,15 +287,15 @@ fn shown_row(revision: u64, row: &DeliveryRow) -> RowInternals {
         waits_since: *waits_since,
         waits_for_receiver: row.receiver_wait.as_ref().map(|wait| wait.receiver.clone()),
         pending: *pending,
-        epoch: job.epoch,
-        was_held: job.held,
-        after: job.after.clone(),
-        owner: job.owner.clone(),
+        epoch: owed.epoch,
+        was_held: owed.held,
+        after: owed.after.clone(),
+        owner: owed.owner.clone(),
         change_id: event.change_id.clone(),
         event: event.kind,
         conversion_id: event.conversion.conversion_id.clone(),
         version: event.conversion.version,
-        created_at: job.created_at,
+        created_at: owed.created_at,
         ended_at: *ended_at,
         outbox: row.outbox.as_deref().map(shown_outbox),
     }
@@ -310,7 +310,7 @@ fn shown_outbox(outbox: &Outbox) -> OutboxInternals {
     }
 }
 
-fn shown_rule(head: &Head, rule: Option<&Rule>, sends: bool) -> RuleInternals {
+fn shown_rule(head: &RuleHead, rule: Option<&Rule>, sends: bool) -> RuleInternals {
     let definition = rule.map(|rule| &rule.definition);
     RuleInternals {
         version: head.version,

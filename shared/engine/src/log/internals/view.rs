@@ -7,8 +7,8 @@ use tracking_core::{
     delivery::{DeliveryId, State},
     event::EventKind,
     id::Id,
-    line::{Asked, Blocker, Returns},
     standstill::Cause,
+    subject_queue::{Blocker, Instruction, Returns},
 };
 
 pub use crate::holds::HoldInternals;
@@ -42,7 +42,7 @@ pub struct Internals {
     pub due_rows: Vec<DueRowInternals>,
     /// The rate of its rule.
     pub rate: Option<RateInternals>,
-    /// The beginning of the first hour whose due rows the sweep has not sent yet; `None` before its first run.
+    /// The beginning of the first hour whose due rows the sweep has not sent yet; `None` before it first runs.
     pub swept_until: Option<Timestamp>,
     /// Rows that can't be read.
     pub unreadable: Vec<UnreadableRow>,
@@ -158,7 +158,7 @@ pub struct EntryInternals {
     /// Claimed attempts before the present budget.
     pub base: u32,
     /// The instruction that a person gave last.
-    pub instruction: Option<Asked>,
+    pub instruction: Option<Instruction>,
     /// The claim of the last attempt.
     pub claim: Option<ClaimInternals>,
     /// The time until which it is known while it has had no attempt.
@@ -180,9 +180,9 @@ pub struct EntryInternals {
 pub struct ClaimInternals {
     /// The end of its lease.
     pub lease_until: Timestamp,
-    /// The run of the process that claimed it; always the same where several processes share a store.
+    /// The incarnation of the process that claimed it; always the same where several processes share a store.
     pub incarnation: u64,
-    /// `true` if the attempt has no record, the lease is not over, and its process is of the present run.
+    /// `true` if the attempt has no record, the lease is not over, and its process is of the present incarnation.
     pub is_live: bool,
     /// `true` if two hand-outs of one message hold it.
     pub is_shared: bool,

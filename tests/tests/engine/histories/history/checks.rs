@@ -10,7 +10,7 @@ use super::{
 };
 
 /// A subject queue: rule and subject.
-type Line = (String, String);
+type QueueKey = (String, String);
 
 pub(crate) fn check(player: &Player<'_>, log: &[Value]) {
     let about = |what: &str| format!("history {}: {what}", player.number);
@@ -23,12 +23,12 @@ pub(crate) fn check(player: &Player<'_>, log: &[Value]) {
         assert!(!open, "{}", about(&format!("a delivery never ended: {item}")));
     }
     let mut requests: BTreeMap<&str, Vec<&Request>> = BTreeMap::new();
-    let mut lines: BTreeMap<Line, Vec<&Request>> = BTreeMap::new();
+    let mut queues: BTreeMap<QueueKey, Vec<&Request>> = BTreeMap::new();
     for request in &player.requests {
         let id = request.arrival.delivery_id.as_str();
         let Some(item) = by_id.get(id) else { panic!("{}", about(&format!("{id} was sent and is not in the log"))) };
         requests.entry(id).or_default().push(request);
-        lines.entry(line_of(item)).or_default().push(request);
+        queues.entry(queue_key(item)).or_default().push(request);
     }
     for (id, requests) in &requests {
         let rule = rule_of(player, by_id[id]);
@@ -39,8 +39,8 @@ pub(crate) fn check(player: &Player<'_>, log: &[Value]) {
             never_after_its_end(player, by_id[id], requests);
         }
     }
-    for (line, requests) in &lines {
-        never_backwards(player, line, requests);
+    for (queue, requests) in &queues {
+        never_backwards(player, queue, requests);
     }
 }
 
@@ -63,7 +63,7 @@ fn nothing_is_lost(player: &Player<'_>, log: &[Value]) {
         }
         let found: BTreeSet<(String, String, String)> = own
             .iter()
-            .map(|item| (text(item, "change_id").to_owned(), line_of(item).1, text(item, "event").to_owned()))
+            .map(|item| (text(item, "change_id").to_owned(), queue_key(item).1, text(item, "event").to_owned()))
             .collect();
         assert_eq!(own.len(), found.len(), "history {}: {} twice", player.number, rule.trigger);
         if rule.was_off {
@@ -85,7 +85,7 @@ fn finals(player: &Player<'_>, rule: &Rule, own: &[&Value]) {
     let has_parts = player.script.changes.iter().any(|change| !change.parts.is_empty());
     let mut sent = BTreeMap::new();
     for item in own {
-        let subject = line_of(item).1;
+        let subject = queue_key(item).1;
         match text(item, "state") {
             "skipped" if rule.flow.is_some() && text(item, "reason") == "the flow ended before it sent a request" => {
                 *sent.entry(subject.clone()).or_insert(0) += 1;
@@ -133,13 +133,13 @@ fn never_after_its_end(player: &Player<'_>, item: &Value, requests: &[&Request])
 }
 
 /// P3: versions never fall within one subject queue.
-fn never_backwards(player: &Player<'_>, line: &Line, requests: &[&Request]) {
+fn never_backwards(player: &Player<'_>, queue: &QueueKey, requests: &[&Request]) {
     let version = |request: &Request| -> u64 {
         let (_, rest) = request.arrival.url.split_once("?v=").expect("the version is in the URL");
         rest.split('&').next().and_then(|digits| digits.parse().ok()).expect("a number")
     };
     let versions: Vec<u64> = requests.iter().map(|request| version(request)).collect();
-    assert!(versions.is_sorted(), "history {}: {line:?} went backwards: {versions:?} {requests:#?}", player.number);
+    assert!(versions.is_sorted(), "history {}: {queue:?} went backwards: {versions:?} {requests:#?}", player.number);
 }
 
 /// Returns the subjects and event kinds of a change that a trigger fires on (T1 to T6), worked out again.
@@ -163,7 +163,7 @@ fn fired(trigger: &str, change: &Change) -> Vec<(String, String)> {
     fired
 }
 
-fn line_of(item: &Value) -> Line {
+fn queue_key(item: &Value) -> QueueKey {
     let subject = item["transaction_id"].as_str().unwrap_or("conversion");
     (text(item, "tracking_api_id").to_owned(), subject.to_owned())
 }

@@ -209,7 +209,7 @@ impl<'a> Player<'a> {
             self.work(&received).await;
             if self.dice.chance(20) {
                 let mut again = received;
-                again.token.push_str("-again");
+                again.receive_id.push_str("-again");
                 spare.push(again);
             }
             if self.come_back() {

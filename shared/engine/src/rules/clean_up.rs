@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::id::Id;
 
 use super::{
-    Head,
+    RuleHead,
     write::{Named, cancel_message},
 };
 use crate::{
@@ -19,11 +19,11 @@ const UNDER_WAY: SignedDuration = SignedDuration::from_mins(5);
 impl<B: Backend> RuleWriter<B> {
     /// Removes everything that unfinished changes left behind: index copies and texts that no head names, the history's entries of writes
     /// that never became the head, and the open deliveries of their rules if they were switched off.
-    pub(crate) async fn tidy_rules(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) async fn clean_up_rules(&self, now: Timestamp) -> Result<(), StoreError> {
         let intents = Partition::Table(keys::INTENTS.to_owned());
         for intent in self.store.backend().query(&intents, &Range::default(), Order::Ascending, 100).await? {
-            let Some((id, write)) = intent.key.sort.split_once('#') else { continue };
-            let (Ok(id), Some(version)) = (id.parse::<Id>(), keys::version_of(write)) else { continue };
+            let Some((id, write_id)) = intent.key.sort.split_once('#') else { continue };
+            let (Ok(id), Some(version)) = (id.parse::<Id>(), keys::version_of(write_id)) else { continue };
             let Some((begun, copies)) = self.store.readable::<(Timestamp, Vec<Named>)>(&intent) else { continue };
             if begun + UNDER_WAY > now {
                 continue;
@@ -32,12 +32,12 @@ impl<B: Backend> RuleWriter<B> {
             let head = head.map(|(head, _)| head);
             // Writes of later versions may be under way; the head never names another write of its own version or of one before.
             let over = |other: &str| {
-                other == write || head.as_ref().is_some_and(|head| keys::version_of(other).is_some_and(|v| v <= head.version))
+                other == write_id || head.as_ref().is_some_and(|head| keys::version_of(other).is_some_and(|v| v <= head.version))
             };
             let names = |key: &Key| head.as_ref().is_some_and(|head| head.names(&id, key));
             let mut effects = Effects { delete: vec![intent.key.clone()], ..Effects::default() };
             let copies_over =
-                copies.iter().filter(|(_, write)| over(write)).map(|(anchor, write)| keys::copy(anchor, &id, write));
+                copies.iter().filter(|(_, write_id)| over(write_id)).map(|(anchor, write_id)| keys::copy(anchor, &id, write_id));
             effects.delete.extend(copies_over.filter(|key| !names(key)));
             let own = Partition::Table(keys::rule(&id));
             for kind in ["BODY#", "K#"] {
@@ -48,11 +48,11 @@ impl<B: Backend> RuleWriter<B> {
                 }
             }
             let happened = match &head {
-                Some(head) => self.rules.happened(&id, head, write).await?,
+                Some(head) => self.rules.happened(&id, head, write_id).await?,
                 None => Some(false),
             };
             if happened == Some(false) {
-                effects.delete.push(keys::audit(&id, write));
+                effects.delete.push(keys::audit(&id, write_id));
             }
             if let Some(head) = &head
                 && head.version >= version
@@ -66,21 +66,21 @@ impl<B: Backend> RuleWriter<B> {
     }
 }
 
-impl Head {
+impl RuleHead {
     /// Returns true if an item that a write put belongs to this head.
     pub(super) fn names(&self, id: &Id, key: &Key) -> bool {
         *key == keys::head(id)
-            || *key == keys::body(id, &self.write)
-            || self.secrets.iter().any(|(name, write)| *key == keys::secret(id, name, write))
-            || self.anchors.iter().any(|anchor| *key == keys::copy(anchor, id, &self.write))
+            || *key == keys::body(id, &self.write_id)
+            || self.secrets.iter().any(|(name, write_id)| *key == keys::secret(id, name, write_id))
+            || self.anchors.iter().any(|anchor| *key == keys::copy(anchor, id, &self.write_id))
     }
 }
 
 /// The write that put a text or a secret.
 fn write_of(key: &Key) -> Option<&str> {
     match key.sort.split_once('#')? {
-        ("BODY", write) => Some(write),
-        ("K", named) => named.split_once('#').map(|(_, write)| write),
+        ("BODY", write_id) => Some(write_id),
+        ("K", named) => named.split_once('#').map(|(_, write_id)| write_id),
         _ => None,
     }
 }

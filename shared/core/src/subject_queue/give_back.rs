@@ -2,13 +2,13 @@
 //!
 //! An attempt is counted before it is sent (L1). If a fault of this machine stops the sending while the receiver's name is looked up
 //! or the connection is made, the receiver certainly got nothing. Then the claim is given back by a compare-and-set of the
-//! line, and the delivery waits. A crash before that leaves the attempt counted. A claim that two calls share
+//! queue, and the delivery waits. A crash before that leaves the attempt counted. A claim that two calls share
 //! ([`Decision::Mine`](super::Decision::Mine)) is never given back: the other call may have sent.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Claim, Line, PARKED, Present};
+use super::{Claim, PARKED, Present, SubjectQueue};
 use crate::{delivery::DeliveryId, hash};
 
 /// The wait after the first claim that was given back, in milliseconds; each further wait is twice as long.
@@ -34,35 +34,37 @@ pub struct Return<'a> {
     pub attempt: u32,
     /// The attempts before its present budget (L1).
     pub base: u32,
-    /// The token of the hand-out that claimed the attempt.
-    pub token: &'a str,
+    /// The receive id of the hand-out that claimed the attempt.
+    pub receive_id: &'a str,
     /// The present.
     pub present: Present,
 }
 
-/// A line after a claim was given back.
+/// A queue after a claim was given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenBack {
-    /// The line to write.
-    pub line: Line,
+    /// The queue to write.
+    pub queue: SubjectQueue,
     /// The time at which the delivery requests a claim again.
     pub until: Timestamp,
     /// The number of claims of this attempt that were given back so far.
     pub times: u32,
 }
 
-impl Line {
+impl SubjectQueue {
     /// Gives a claim back for which no byte of the request can have left. Before its first attempt, the delivery keeps
     /// its place before newer ones (P3).
     ///
-    /// `None` if the line doesn't hold this claim any more, or two calls share it. The attempt stays counted.
+    /// `None` if the queue doesn't hold this claim any more, or two calls share it. The attempt stays counted.
     pub fn give_back(&self, given: &Return<'_>) -> Option<GivenBack> {
-        let mut line = self.clone();
-        let entry = line.entries.iter_mut().find(|entry| entry.id == *given.id)?;
+        let mut queue = self.clone();
+        let entry = queue.entries.iter_mut().find(|entry| entry.id == *given.id)?;
         if entry.attempts != given.attempt || entry.base != given.base || given.attempt == 0 {
             return None;
         }
-        let claim = entry.claim.take_if(|claim| claim.token == given.token && claim.run == given.present.run && !claim.shared)?;
+        let claim = entry.claim.take_if(|claim| {
+            claim.receive_id == given.receive_id && claim.incarnation == given.present.incarnation && !claim.shared
+        })?;
         let before = entry.returns.filter(|returns| returns.attempt == given.attempt).map_or(0, |returns| returns.times);
         let times = before.saturating_add(1);
         let until = given.present.now + wait(given.id, times);
@@ -76,7 +78,7 @@ impl Line {
             let ended = given.present.now - given.present.recording;
             entry.claim = Some(Claim { lease_until: claim.lease_until.min(ended), ..claim });
         }
-        Some(GivenBack { line, until, times })
+        Some(GivenBack { queue, until, times })
     }
 }
 

@@ -1,4 +1,4 @@
-//! A model of one line: arrivals, repeats, crashes, records and restarts in any order keep the promises (P2, P3, L1).
+//! A model of one queue: arrivals, repeats, crashes, records and restarts in any order keep the promises (P2, P3, L1).
 
 use proptest::{
     collection::vec,
@@ -15,7 +15,7 @@ const MAX_ATTEMPTS: u32 = 3;
 enum Step {
     /// A delivery's message is handed out.
     Arrive(Index),
-    /// The last call for a delivery is repeated with its own token.
+    /// The last call for a delivery is repeated with its own receive_id.
     Repeat(Index),
     /// The sending process is cut off: nothing is recorded.
     Crash,
@@ -40,7 +40,7 @@ struct Sending {
     attempt: u32,
     base: u32,
     lease_until: Timestamp,
-    token: String,
+    receive_id: String,
     /// `true` if nobody will record it.
     cut_off: bool,
     /// `true` if the same call was repeated: it may have been sent twice.
@@ -54,8 +54,8 @@ struct Model {
     /// The attempts before the present budget.
     base: Vec<u32>,
     /// `true` for a delivery that a person resent, until a newer one is sent.
-    asked: Vec<bool>,
-    tokens: Vec<String>,
+    resent: Vec<bool>,
+    receive_ids: Vec<String>,
     sending: Option<Sending>,
     /// The newest version that has had its first attempt.
     newest: Option<u64>,
@@ -77,8 +77,8 @@ impl Model {
             deliveries,
             claimed: vec![0; count],
             base: vec![0; count],
-            asked: vec![false; count],
-            tokens: vec![String::new(); count],
+            resent: vec![false; count],
+            receive_ids: vec![String::new(); count],
             sending: None,
             newest: None,
             looked: vec![None; count],
@@ -92,15 +92,15 @@ impl Model {
 
     fn arrive(&mut self, who: usize) {
         self.calls += 1;
-        self.tokens[who] = format!("t{}", self.calls);
-        self.ask(who);
+        self.receive_ids[who] = format!("t{}", self.calls);
+        self.request(who);
     }
 
-    fn ask(&mut self, who: usize) {
+    fn request(&mut self, who: usize) {
         let (name, order) = self.deliveries[who].clone();
-        let token = self.tokens[who].clone();
+        let receive_id = self.receive_ids[who].clone();
         let was_over = self.is_over(who);
-        let said = self.play.ask(&name, order, &token);
+        let said = self.play.request(&name, order, &receive_id);
         let now = self.play.now;
         let live = self.sending.as_ref().filter(|sending| sending.lease_until > now);
         match said {
@@ -110,8 +110,8 @@ impl Model {
                 assert!(attempt <= self.base[who] + MAX_ATTEMPTS, "L1: attempt {attempt} of {name}");
                 assert_eq!(attempt, self.claimed[who] + 1, "every attempt is counted once");
                 let forward = self.newest.is_none_or(|newest| order.version >= newest);
-                assert!(forward || self.asked[who], "P3: {name} goes backwards");
-                if attempt == 1 && !self.asked[who] {
+                assert!(forward || self.resent[who], "P3: {name} goes backwards");
+                if attempt == 1 && !self.resent[who] {
                     self.assert_nobody_known_goes_first(order);
                 }
                 if let Overtakes(_, overtaken) = said {
@@ -120,17 +120,17 @@ impl Model {
                     }
                 }
                 for (other, (_, others)) in self.deliveries.iter().enumerate() {
-                    self.asked[other] &= others.version >= order.version;
+                    self.resent[other] &= others.version >= order.version;
                 }
                 self.newest = self.newest.max(Some(order.version));
                 self.claimed[who] = attempt;
                 let lease_until = now + SignedDuration::from_secs(55);
                 self.sending =
-                    Some(Sending { who, attempt, base: self.base[who], lease_until, token, cut_off: false, shared: false });
+                    Some(Sending { who, attempt, base: self.base[who], lease_until, receive_id, cut_off: false, shared: false });
             }
             Mine(attempt) => {
                 let mine = live.expect("a lease that lasts");
-                assert_eq!((mine.who, mine.attempt, &mine.token), (who, attempt, &token));
+                assert_eq!((mine.who, mine.attempt, &mine.receive_id), (who, attempt, &receive_id));
                 self.sending = self.sending.take().map(|sending| Sending { shared: true, ..sending });
             }
             Ended => assert!(was_over, "{name} is not over"),
@@ -154,9 +154,9 @@ impl Model {
         }
     }
 
-    /// Ends a delivery that the line has forgotten: of an attempt that was cut off nothing is known any more.
+    /// Ends a delivery that the queue has forgotten: of an attempt that was cut off nothing is known any more.
     fn overtake(&mut self, id: &DeliveryId) {
-        let who = self.deliveries.iter().position(|(name, _)| delivery(name) == *id).expect("the line has no others");
+        let who = self.deliveries.iter().position(|(name, _)| delivery(name) == *id).expect("the queue has no others");
         if let Some(record) = self.play.log.get_mut(id) {
             record.ended = true;
             self.claimed[who] = record.attempts;
@@ -178,7 +178,7 @@ impl Model {
         let (name, _) = &self.deliveries[sending.who];
         let name = name.clone();
         // An attempt that outlived its lease counts only if nobody has claimed since.
-        if self.play.now > sending.lease_until && !self.play.line.holds(&delivery(&name), sending.attempt, sending.base) {
+        if self.play.now > sending.lease_until && !self.play.queue.holds(&delivery(&name), sending.attempt, sending.base) {
             return;
         }
         if delivered || sending.attempt == sending.base + MAX_ATTEMPTS {
@@ -192,10 +192,11 @@ impl Model {
     fn give_back(&mut self) {
         let Some(sending) = self.sending.take_if(|sending| !sending.cut_off) else { return };
         let name = self.deliveries[sending.who].0.clone();
-        let (line, id) = (&self.play.line, delivery(&name));
-        let has_claim = |entry: &Entry| entry.id == id && entry.claim.as_ref().is_some_and(|claim| claim.token == sending.token);
-        let was_held = line.holds(&id, sending.attempt, sending.base) && line.entries.iter().any(has_claim);
-        let given = self.play.give_back(&name, sending.attempt, &sending.token);
+        let (queue, id) = (&self.play.queue, delivery(&name));
+        let has_claim =
+            |entry: &Entry| entry.id == id && entry.claim.as_ref().is_some_and(|claim| claim.receive_id == sending.receive_id);
+        let was_held = queue.holds(&id, sending.attempt, sending.base) && queue.entries.iter().any(has_claim);
+        let given = self.play.give_back(&name, sending.attempt, &sending.receive_id);
         assert_eq!(given.is_some(), was_held && !sending.shared, "{sending:?}");
         if given.is_none() {
             self.sending = Some(Sending { cut_off: true, ..sending });
@@ -214,7 +215,7 @@ impl Model {
         let count = self.deliveries.len();
         match step {
             Step::Arrive(index) => self.arrive(index.index(count)),
-            Step::Repeat(index) => self.ask(index.index(count)),
+            Step::Repeat(index) => self.request(index.index(count)),
             Step::Crash => {
                 if let Some(sending) = &mut self.sending {
                     sending.cut_off = true;
@@ -224,7 +225,7 @@ impl Model {
             Step::GiveBack => self.give_back(),
             Step::Pass(millis) => self.play.now += SignedDuration::from_millis(*millis),
             Step::Restart => {
-                self.play.run += 1;
+                self.play.incarnation += 1;
                 self.sending = None;
             }
             Step::Resend(index) => self.resend(index.index(count)),
@@ -236,7 +237,7 @@ impl Model {
     fn may_be_asked_for(&self, name: &str) -> bool {
         let id = delivery(name);
         let record = self.play.log.get(&id);
-        record.is_some_and(|record| self.play.line.sending_until(&id, record.attempts, self.play.present()).is_none())
+        record.is_some_and(|record| self.play.queue.sending_until(&id, record.attempts, self.play.present()).is_none())
     }
 
     fn resend(&mut self, who: usize) {
@@ -244,7 +245,7 @@ impl Model {
         if self.may_be_asked_for(&name) {
             self.play.resend(&name, order);
             self.base[who] = self.claimed[who];
-            self.asked[who] = true;
+            self.resent[who] = true;
             assert_eq!(self.play.base(&name), self.base[who], "every attempt is known");
         }
     }
@@ -252,8 +253,8 @@ impl Model {
     fn stop(&mut self, who: usize, recorded: bool) {
         let (name, order) = self.deliveries[who].clone();
         if self.may_be_asked_for(&name) && !self.is_over(who) {
-            assert_eq!(self.play.person_asks(Asked::Stop, &name, order), self.claimed[who]);
-            self.asked[who] = false;
+            assert_eq!(self.play.instruct(Instruction::Stop, &name, order), self.claimed[who]);
+            self.resent[who] = false;
             self.looked[who] = None;
             if recorded {
                 self.play.end(&name, self.claimed[who]);
@@ -275,7 +276,7 @@ impl Model {
             }
             self.play.now += SignedDuration::from_millis(1_500);
         }
-        panic!("P1: not all deliveries ended: {:?}", self.play.line);
+        panic!("P1: not all deliveries ended: {:?}", self.play.queue);
     }
 }
 
@@ -295,7 +296,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn p2_p3_l1_f6_any_history_of_a_line_keeps_the_promises(
+    fn p2_p3_l1_f6_any_history_of_a_queue_keeps_the_promises(
         orders in vec((1..5_u64, 0..2_u8), 1..=6),
         steps in vec(step(), 0..80),
     ) {
@@ -309,18 +310,18 @@ proptest! {
             model.arrive(who);
             prop_assert!(model.is_over(who));
         }
-        prop_assert!(model.play.line.entries.len() <= 6);
+        prop_assert!(model.play.queue.entries.len() <= 6);
     }
 
     #[test]
     fn p2_of_many_that_claim_at_once_one_wins(hands in 2..10_usize, version in 0..9_u64) {
-        // Each reads the same line; the compare-and-set lets one write, and the others read the new line.
+        // Each reads the same queue; the compare-and-set lets one write, and the others read the new queue.
         let mut play = Play::new();
         let won = play.decide("a", updated(version), "t0");
-        let Decision::Claim { line, attempt: 1, .. } = won else { panic!("{won:?}") };
-        play.line = line;
+        let Decision::Claim { queue, attempt: 1, .. } = won else { panic!("{won:?}") };
+        play.queue = queue;
         for hand in 1..hands {
-            prop_assert_eq!(play.ask("a", updated(version), &format!("t{hand}")), Wait(55));
+            prop_assert_eq!(play.request("a", updated(version), &format!("t{hand}")), Wait(55));
         }
     }
 }

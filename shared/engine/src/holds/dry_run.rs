@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tracking_core::{
     change::Change,
     event::{Event, Subject},
-    hold::{Due, Hold},
+    hold::{DuePostback, Hold},
     id::Id,
     matching::{Release, Taken, is_foreign},
 };
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A hold as it would be.
-pub(crate) struct Imagined {
+pub(crate) struct DryRunHold {
     hold: Hold,
     /// The subjects that are stored.
     known: BTreeSet<Subject>,
@@ -28,7 +28,7 @@ pub(crate) struct Imagined {
 }
 
 /// The counts of a dry run of a hold.
-pub(crate) struct Foreseen {
+pub(crate) struct DryRunCount {
     /// Postbacks that go out at once.
     pub(crate) owed: usize,
     /// Postbacks that are held.
@@ -39,26 +39,26 @@ pub(crate) struct Foreseen {
 
 impl<B: Backend> Holds<B> {
     /// Takes changes into the holds as they would be.
-    pub(crate) async fn foresee(
+    pub(crate) async fn dry_run(
         &self,
         rule: &Rule,
         changes: impl Iterator<Item = &Change>,
-        imagined: &mut BTreeMap<Id, Imagined>,
+        dry_holds: &mut BTreeMap<Id, DryRunHold>,
     ) -> Result<(), StoreError> {
         let taken: Vec<(&Change, Taken)> =
             changes.map(|change| (change, rule.candidate().takes(change, &change.events()))).collect();
-        self.imagine(rule, &taken, imagined).await?;
+        self.read_holds(rule, &taken, dry_holds).await?;
         let delay = delay_of(rule);
         for (change, Taken { fired, begins }) in taken {
             let id = &change.conversion.conversion_id;
-            if !imagined.contains_key(id) {
+            if !dry_holds.contains_key(id) {
                 if !begins {
                     continue;
                 }
                 let hold = Hold::begin(change, self.store.now());
-                imagined.insert(id.clone(), Imagined { hold, known: BTreeSet::new(), again: BTreeSet::new() });
+                dry_holds.insert(id.clone(), DryRunHold { hold, known: BTreeSet::new(), again: BTreeSet::new() });
             }
-            if let Some(Imagined { hold, known, again }) = imagined.get_mut(id) {
+            if let Some(DryRunHold { hold, known, again }) = dry_holds.get_mut(id) {
                 again.extend(fired.iter().map(Event::subject).filter(|subject| known.contains(subject)));
                 hold.absorb(change, &fired, delay, self.store.now());
             }
@@ -68,14 +68,14 @@ impl<B: Backend> Holds<B> {
 
     /// Reads the holds of these changes' conversions. A change of which the rule takes nothing needs none: it begins no hold, and an
     /// existing hold has taken it in already.
-    async fn imagine(
+    async fn read_holds(
         &self,
         rule: &Rule,
         taken: &[(&Change, Taken)],
-        imagined: &mut BTreeMap<Id, Imagined>,
+        dry_holds: &mut BTreeMap<Id, DryRunHold>,
     ) -> Result<(), StoreError> {
         let asked = taken.iter().filter(|(_, taken)| taken.begins || !taken.fired.is_empty());
-        let ids = asked.map(|(change, _)| &change.conversion.conversion_id).filter(|id| !imagined.contains_key(*id));
+        let ids = asked.map(|(change, _)| &change.conversion.conversion_id).filter(|id| !dry_holds.contains_key(*id));
         let ids: BTreeSet<&Id> = ids.collect();
         if ids.is_empty() {
             return Ok(());
@@ -89,24 +89,24 @@ impl<B: Backend> Holds<B> {
                 stored.hold.cancel();
             }
             let known = stored.hold.subjects.keys().cloned().collect();
-            imagined.insert(id.clone(), Imagined { hold: stored.hold, known, again: BTreeSet::new() });
+            dry_holds.insert(id.clone(), DryRunHold { hold: stored.hold, known, again: BTreeSet::new() });
         }
         Ok(())
     }
 
     /// Counts the postbacks that a hold would make.
-    pub(crate) fn foreseen(&self, rule: &Rule, Imagined { hold, known, again }: &Imagined) -> Foreseen {
+    pub(crate) fn dry_run_count(&self, rule: &Rule, DryRunHold { hold, known, again }: &DryRunHold) -> DryRunCount {
         let already = again.len();
         if is_foreign(&rule.head.owner, &hold.newest.conversion) {
-            return Foreseen { owed: 0, held: 0, already };
+            return DryRunCount { owed: 0, held: 0, already };
         }
         let delay = delay_of(rule);
         let due = hold.owed(delay, self.store.now());
         let new = |subject: &Subject| !known.contains(subject);
-        let sent = |due: &&Due| new(&due.subject) && rule.candidate().release(due).1 == Release::Send;
+        let sent = |due: &&DuePostback| new(&due.subject) && rule.candidate().release(due).1 == Release::Send;
         let owed = due.iter().filter(sent).count();
         let held = if due.is_empty() { hold.held().filter(|(subject, _)| new(subject)).count() } else { 0 };
-        Foreseen { owed, held, already }
+        DryRunCount { owed, held, already }
     }
 
     /// Takes a kept change into the rule's hold. Returns true if the hold concerns the change.
