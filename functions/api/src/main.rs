@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use lambda_http::{Error, Request, RequestExt as _, lambda_runtime::tower::ServiceBuilder, request::RequestContext, run};
-use tracking_api::{
+use tracking_aws::{Settings, Stack};
+use tracking_http_api::{
     auth::{Auth, CheckedClaims, ClaimNames},
     console::{Console, SignIn},
 };
-use tracking_aws::{Settings, Stack};
 
 /// The description of the API, without its layout.
 const DESCRIPTION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json"));
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Error> {
     let names = ClaimNames { role: stack.settings.role_claim.clone(), affiliate: stack.settings.affiliate_claim.clone() };
     let sender = stack.sender()?;
     let console = Console { sign_in: sign_in(&stack.settings), claims: names.clone() };
-    let router = tracking_api::router(Arc::new(stack.engine), sender, &Auth::Gateway(names), DESCRIPTION, &console);
+    let router = tracking_http_api::router(Arc::new(stack.engine), sender, &Auth::Gateway(names), DESCRIPTION, &console);
     run(ServiceBuilder::new().map_request(with_claims).service(router)).await
 }
 

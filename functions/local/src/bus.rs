@@ -5,9 +5,9 @@ use axum::{
     extract::State,
     http::{Method, Uri},
 };
-use tracking_api::{Operation, Page, body::Json, openapi::paths, problem::Problem, query::Parameters};
 use tracking_core::{caller::Caller, json, json::Value};
 use tracking_embedded::{BusEvent, Store};
+use tracking_http_api::{Operation, Page, body::Json, openapi::paths, problem::Problem, query::Parameters};
 
 /// Returns the operation.
 pub(crate) fn operation(store: Store) -> Operation {

@@ -12,15 +12,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::sync::Semaphore;
-use tracking_api::{
+use tracking_core::{batches::batches, caller::Caller, fault::Faults, json, json::Value};
+use tracking_embedded::Store;
+use tracking_engine::{Accepted, Engine};
+use tracking_http_api::{
     Operation,
     body::{Json, is_json, media_type, unsupported, whole},
     openapi::paths,
     problem::{Kind, Problem},
 };
-use tracking_core::{batches::batches, caller::Caller, fault::Faults, json, json::Value};
-use tracking_embedded::Store;
-use tracking_engine::{Accepted, Engine};
 
 /// The most bytes of a body.
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;

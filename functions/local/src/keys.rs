@@ -12,12 +12,12 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::NamedTempFile;
-use tracking_api::auth::LocalTokens;
 use tracking_core::caller::Caller;
 use tracking_embedded::{
     FILES,
     files::{self, Exposed, FileError},
 };
+use tracking_http_api::auth::LocalTokens;
 
 use crate::clock;
 

@@ -10,10 +10,6 @@ use tokio::{
     task::JoinHandle,
     time::MissedTickBehavior,
 };
-use tracking_api::{
-    AffiliateThreads,
-    auth::{Auth, LocalTokens},
-};
 use tracking_core::{caller::Caller, id::Id};
 use tracking_embedded::{
     Limits, OpenError, Store,
@@ -24,6 +20,10 @@ use tracking_engine::{
     backend::Received,
     secrets::Vault,
     sender::{Lookups, Sender, SenderSettings},
+};
+use tracking_http_api::{
+    AffiliateThreads,
+    auth::{Auth, LocalTokens},
 };
 
 use crate::{
@@ -222,7 +222,7 @@ impl LocalServer {
 /// Returns the API with the operations that only a local server has.
 fn routes(engine: &Arc<Engine<Store>>, store: &Store, sender: Sender, auth: &Auth) -> Router {
     let local = vec![events::operation(Arc::clone(engine)), bus::operation(store.clone())];
-    tracking_api::router_with(Arc::clone(engine), sender, auth, local)
+    tracking_http_api::router_with(Arc::clone(engine), sender, auth, local)
 }
 
 /// The store, the engine over it and their clock.

@@ -15,7 +15,6 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
-use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::{
     answer::Answer,
     caller::Caller,
@@ -27,6 +26,7 @@ use tracking_core::{
 };
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{Claiming, Clock, Engine, Settings, rules::New, secrets::Vault, sender::Sender};
+use tracking_http_api::auth::{Auth, LocalTokens};
 
 /// The key of the tokens.
 pub(super) const KEY: [u8; 32] = [1; 32];
@@ -130,7 +130,7 @@ impl Site {
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&KEY, now);
         let sender = Sender::new(true).expect("an HTTP client can be made");
-        let router = tracking_api::router_with(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()), Vec::new());
+        let router = tracking_http_api::router_with(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()), Vec::new());
         let token = |caller| tokens.mint(&caller, now() + SignedDuration::from_hours(1));
         let affiliate = |id: &str| Caller::Affiliate(id.parse().expect("it is an id"));
         let mut site = Self {

@@ -23,7 +23,7 @@ const ROOMS: &[Room] = &[
     Room { folder: "shared/engine", package: "tracking-engine", uses: &["tracking-core"], uses_in_tests: &[] },
     Room {
         folder: "shared/api",
-        package: "tracking-api",
+        package: "tracking-http-api",
         uses: &["tracking-core", "tracking-engine"],
         uses_in_tests: &["tracking-embedded"],
     },
@@ -37,17 +37,17 @@ const ROOMS: &[Room] = &[
     Room { folder: "functions/ingest", package: "tracking-ingest", uses: &["tracking-aws"], uses_in_tests: &[] },
     Room { folder: "functions/matcher", package: "tracking-matcher", uses: &["tracking-aws"], uses_in_tests: &[] },
     Room { folder: "functions/delivery", package: "tracking-delivery", uses: &["tracking-aws"], uses_in_tests: &[] },
-    Room { folder: "functions/api", package: "tracking-http", uses: &["tracking-api", "tracking-aws"], uses_in_tests: &[] },
+    Room { folder: "functions/api", package: "tracking-http", uses: &["tracking-aws", "tracking-http-api"], uses_in_tests: &[] },
     Room {
         folder: "functions/local",
         package: "tracking-local",
-        uses: &["tracking-api", "tracking-core", "tracking-embedded", "tracking-engine"],
+        uses: &["tracking-core", "tracking-embedded", "tracking-engine", "tracking-http-api"],
         uses_in_tests: &[],
     },
     Room {
         folder: "tests",
         package: "tracking-tests",
-        uses: &["tracking-api", "tracking-aws", "tracking-core", "tracking-embedded", "tracking-engine", "tracking-local"],
+        uses: &["tracking-aws", "tracking-core", "tracking-embedded", "tracking-engine", "tracking-http-api", "tracking-local"],
         uses_in_tests: &[],
     },
 ];

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
-use tracking_api::auth::LastCaller;
+use tracking_http_api::auth::LastCaller;
 
 /// The time limits for a client.
 #[derive(Debug, Clone, Copy)]

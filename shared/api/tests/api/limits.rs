@@ -2,9 +2,9 @@
 
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
-use tracking_api::description;
 use tracking_embedded::Store;
 use tracking_engine::{Clock, Engine, Settings, secrets::Vault, sender::Sender};
+use tracking_http_api::description;
 
 use crate::{
     receiver::Receiver,

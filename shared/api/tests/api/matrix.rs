@@ -5,8 +5,8 @@ use axum::{body::Body, http::Request};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use tracking_api::auth::LocalTokens;
 use tracking_core::caller::Caller;
+use tracking_http_api::auth::LocalTokens;
 
 use crate::{
     support::{ADMIN, Answer, Api, KEY, morning},

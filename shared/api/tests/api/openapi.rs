@@ -1,8 +1,8 @@
 //! The description of the API.
 
 use serde_json::Value;
-use tracking_api::description;
 use tracking_embedded::Store;
+use tracking_http_api::description;
 
 use crate::support::{ADMIN, Api};
 

@@ -14,7 +14,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
-use tracking_api::auth::{Auth, LocalTokens};
 use tracking_core::caller::Caller;
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
@@ -23,6 +22,7 @@ use tracking_engine::{
     secrets::Vault,
     sender::Sender,
 };
+use tracking_http_api::auth::{Auth, LocalTokens};
 
 use crate::log;
 
@@ -117,7 +117,7 @@ impl Api {
         let settings = settings();
         let engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let tokens = LocalTokens::new(&KEY, morning);
-        let router = tracking_api::router_with(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()), Vec::new());
+        let router = tracking_http_api::router_with(Arc::clone(&engine), sender, &Auth::Local(tokens.clone()), Vec::new());
         Self { router, tokens, engine, passed, step, _folder: folder }
     }
 
@@ -129,7 +129,7 @@ impl Api {
         self.engine = Arc::new(Engine::new(store, Clock::new(now), Vault::new(&[7; 32]), settings));
         let sender = Sender::new(true).expect("an HTTP client can be made");
         let auth = Auth::Local(self.tokens.clone());
-        self.router = tracking_api::router_with(Arc::clone(&self.engine), sender, &auth, Vec::new());
+        self.router = tracking_http_api::router_with(Arc::clone(&self.engine), sender, &auth, Vec::new());
     }
 
     /// Moves the clock on.

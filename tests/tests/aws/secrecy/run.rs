@@ -13,12 +13,12 @@ use axum::{
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt as _;
-use tracking_api::auth::{Auth, CheckedClaims, ClaimNames};
 use tracking_aws::{Aws, Settings, Stack};
 use tracking_engine::{
     Clock, Engine,
     backend::{Backend as _, Key},
 };
+use tracking_http_api::auth::{Auth, CheckedClaims, ClaimNames};
 use tracking_tests::{
     cloud::Queue,
     functions::{Functions, config},
@@ -56,7 +56,8 @@ impl Run {
         let stack = Stack::new(&config(&functions.cloud), settings, Clock::new(move || clock.now()));
         let sender = stack.sender().expect("it can send");
         let engine = Arc::new(stack.engine);
-        let router = tracking_api::router_with(Arc::clone(&engine), sender, &Auth::Gateway(ClaimNames::default()), Vec::new());
+        let router =
+            tracking_http_api::router_with(Arc::clone(&engine), sender, &Auth::Gateway(ClaimNames::default()), Vec::new());
         let (called, found, looked) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
         Self { functions, router, engine, traces, called, found, looked }
     }
@@ -160,7 +161,7 @@ impl Run {
 
     /// Checks that every operation that the API describes was called.
     pub(crate) fn every_operation_was_called(&self) {
-        let description = tracking_api::description::<Aws>();
+        let description = tracking_http_api::description::<Aws>();
         let mut forgotten = Vec::new();
         for (path, methods) in description["paths"].as_object().expect("paths") {
             for method in methods.as_object().expect("methods").keys().filter(|method| *method != "parameters") {
