@@ -46,7 +46,7 @@ fn sample() -> (Change, Event) {
         },
         "transactions": [{"transaction_id": "trx_1", "result": "approved"}],
     });
-    let change = Change::parse_detail(&detail, "").expect("a detail of the contract");
+    let change = Change::parse_detail(&detail, "").expect("a valid detail");
     let event = change.events().swap_remove(1);
     (change, event)
 }

@@ -335,7 +335,7 @@ fn waits(now: &Circumstances<'_>) -> Option<Standstill> {
     let due = row.next_due.filter(|due| *due > now.now && position.lease.is_none() && position.attempts > 0)?;
     let (last, next) = (position.attempts, position.attempts + 1);
     let reason = row.reason.unwrap_or("no reason is recorded");
-    let why = format!("Attempt {last} came to: {reason}; attempt {next} is due at {due}");
+    let why = format!("Attempt {last} ended with: {reason}; attempt {next} is due at {due}");
     match now.filed {
         Some(_) => because(Cause::DueRow, Some(due), format!("{why} and waits in a due row, which the sweep sends in time")),
         None => because(Cause::Retry, Some(due), why),

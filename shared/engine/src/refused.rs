@@ -8,7 +8,7 @@ use crate::backend::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Not found, or not visible to the caller.
-    #[error("there is no such thing")]
+    #[error("not found")]
     NotFound,
     /// It does not exist any more, for this reason.
     #[error("{0}")]

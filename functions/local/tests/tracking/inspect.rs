@@ -51,7 +51,7 @@ async fn inspect_gives_the_same_reason_from_the_server_and_from_its_folder() {
     let with_its_key = inspect(&[&["--server", &server.url], &folder[..]].concat(), &id);
     let due = delivery["next_due"].as_str().expect("it is due");
     let why = format!(
-        "Attempt 1 came to: retry: status 503; attempt 2 is due at {due} and waits in a due row, which the sweep sends in time"
+        "Attempt 1 ended with: retry: status 503; attempt 2 is due at {due} and waits in a due row, which the sweep sends in time"
     );
     let without_time = |mut internals: Value| {
         internals["at"].take();

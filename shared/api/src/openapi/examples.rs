@@ -131,7 +131,7 @@ pub(super) fn internals() -> Value {
     });
     json!({
         "id": DELIVERY, "at": "2026-11-22T12:00:10Z", "cause": "retry", "until": due,
-        "why": format!("Attempt 1 came to: retry: status 503; attempt 2 is due at {due}"),
+        "why": format!("Attempt 1 ended with: retry: status 503; attempt 2 is due at {due}"),
         "tracking_api_id": RULE, "subject": "transaction:trx_1",
         "row": {
             "revision": 1, "state": "waiting", "reason": "retry: status 503", "attempts": 1, "base": 0, "max_attempts": 13, "next_due": due,

@@ -14,7 +14,7 @@ async fn presets_are_shown_to_everybody() {
     let flows = "oauth2_client_credentials login_form_cookie office_hours sign_several_values";
     assert_eq!(shown.each("id").join(" "), format!("{receivers} {flows}"));
     let mut voluum = shown.body["items"][0].clone();
-    assert!(voluum["description"].take().as_str().is_some_and(|text| text.starts_with("Tells each approved transaction")));
+    assert!(voluum["description"].take().as_str().is_some_and(|text| text.starts_with("Reports each approved transaction")));
     let example = voluum["example"].take();
     assert_eq!(
         (&example["event"]["change_id"], &example["event"]["transactions"][0]["payout"]),
@@ -117,7 +117,7 @@ async fn a_rule_shows_its_retries_in_times_and_its_warnings() {
         {"pointer": "/conditions/conversion_type",
          "detail": "without it conversion_created fires on every click too: name the types, such as [\"lead\", \"sale\"]"},
         {"pointer": "/request/url",
-         "detail": "http:// is not encrypted, who stands in between can read and change it: write https:// if the receiver takes it"},
+         "detail": "http:// is not encrypted, anyone on the way can read and change it: write https:// if the receiver takes it"},
     ]);
     assert_eq!(shown["warnings"], warnings);
     assert_eq!(api.get("aff_a", "/tracking-apis").await.body["items"][0]["warnings"], warnings);
@@ -157,10 +157,10 @@ async fn a_rule_is_checked_as_it_will_be_used() {
         "/request/headers/1/name Host is written by the sending itself: a rule ",
         "/request/headers/2/value character 2: a control character, such as a li",
         "/request/headers/2/value character 3: a control character, such as a li",
-        "/request/headers/3/name the header x-a stands twice: keep one of them",
+        "/request/headers/3/name the header x-a occurs twice: keep one of them",
         "/request/headers/3/value character 6: there is no time zone \"Nowhere\": ",
         "/request/body/fields/0/path not a path: write keys joined by dots and posi",
-        "/request/body/fields/0/value character 1: {body.x} may stand only in an ans",
+        "/request/body/fields/0/value character 1: {body.x} is allowed only in an an",
         "/request/body/fields/1/value character 8: \"19\" decimal places are not possi",
     ];
     assert_eq!(found, expected);

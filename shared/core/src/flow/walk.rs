@@ -162,7 +162,10 @@ impl Walk<'_> {
     fn gone(&self) -> Stance {
         let (step, version) = (&self.progress.step, self.version);
         let what = if self.plan.step(step).is_some() { "of another kind" } else { "not" };
-        Stance::End(State::Failed, format!("step {step} is {what} in version {version} of the rule; resend begins anew"))
+        Stance::End(
+            State::Failed,
+            format!("step {step} is {what} in version {version} of the rule; a resend starts at the first step"),
+        )
     }
 
     /// Enters a step, or continues in it.

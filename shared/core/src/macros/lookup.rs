@@ -73,7 +73,7 @@ impl Macro {
             return Err(format!("{{{name}}} is for rules of admins only"));
         }
         if row.answer_only && !allowed.answer {
-            return Err(format!("{{{}}} may stand only in an answer rule: a request has no answer yet", shown(name)));
+            return Err(format!("{{{}}} is allowed only in an answer rule: a request has no answer yet", shown(name)));
         }
         match row.kind {
             Kind::Fixed(Fixed::CallbackUrl) => Ok(Self::CallbackUrl(CallbackName::of(""))),

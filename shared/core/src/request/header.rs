@@ -44,7 +44,7 @@ pub(super) fn parse(fields: &Fields<'_>, allowed: Allowed, faults: &mut Faults) 
             if let Err(detail) = check(name) {
                 faults.add(header.at("name"), detail);
             } else if seen.iter().any(|earlier| earlier.eq_ignore_ascii_case(name)) {
-                faults.add(header.at("name"), format!("the header {name} stands twice: keep one of them"));
+                faults.add(header.at("name"), format!("the header {name} occurs twice: keep one of them"));
             }
             seen.push(name);
         }

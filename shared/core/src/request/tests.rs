@@ -264,7 +264,7 @@ fn q2_all_faults_at_once_with_their_pointers() {
             ("/request/query/3/name", "missing: write a name"),
             ("/request/query/3/value", "missing: write a text, which may hold macros such as {transaction_id}"),
             ("/request/headers/0/value", "character 1: {revenue} is for rules of admins only"),
-            ("/request/headers/1/name", "the header a stands twice: keep one of them"),
+            ("/request/headers/1/name", "the header a occurs twice: keep one of them"),
             (
                 "/request/headers/1/value",
                 "character 1: a control character, such as a line break: a header's value can't hold one",

@@ -136,7 +136,7 @@ fn p3_a_delivery_that_waits_behind_another_names_the_other() {
 fn l1_a_retry_has_its_reason_and_its_time() {
     let waiting = KnownRow { next_due: Some(at(LATER)), ..row(State::Waiting) };
     let now = Circumstances { row: Some(waiting), position: Some(Position { attempts: 1, ..position() }), ..free() };
-    let why = "Attempt 1 came to: retry: status 503; attempt 2 is due at 2026-11-22T09:05:00Z";
+    let why = "Attempt 1 ended with: retry: status 503; attempt 2 is due at 2026-11-22T09:05:00Z";
     check(&now, Cause::Retry, Some(LATER), why);
     let filed = Circumstances { filed: Some(at(LATER)), ..now.clone() };
     check(&filed, Cause::DueRow, Some(LATER), &format!("{why} and waits in a due row, which the sweep sends in time"));

@@ -155,9 +155,9 @@ fn q2_all_faults_at_once_with_their_places() {
         "{revenue} {http_code} {body.x} {header.y}",
         &[
             (1, "{revenue} is for rules of admins only"),
-            (11, "{http_code} may stand only in an answer rule: a request has no answer yet"),
-            (23, "{body.x} may stand only in an answer rule: a request has no answer yet"),
-            (32, "{header.y} may stand only in an answer rule: a request has no answer yet"),
+            (11, "{http_code} is allowed only in an answer rule: a request has no answer yet"),
+            (23, "{body.x} is allowed only in an answer rule: a request has no answer yet"),
+            (32, "{header.y} is allowed only in an answer rule: a request has no answer yet"),
         ],
     );
     check_faults(

@@ -156,7 +156,7 @@ impl RuleDefinition {
             let pointer = format!("{request_at}{place}");
             let is_url = place == "/url";
             if is_url && template.text().get(..7).is_some_and(|start| start.eq_ignore_ascii_case("http://")) {
-                let detail = "http:// is not encrypted, who stands in between can read and change it: write https:// if the receiver \
+                let detail = "http:// is not encrypted, anyone on the way can read and change it: write https:// if the receiver \
                               takes it";
                 noted.add(&pointer, detail);
             }

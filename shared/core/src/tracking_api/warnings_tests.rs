@@ -33,8 +33,7 @@ fn a_usual_rule_has_no_warnings() {
 
 #[test]
 fn a_url_without_encryption() {
-    let detail =
-        "http:// is not encrypted, who stands in between can read and change it: write https:// if the receiver takes it";
+    let detail = "http:// is not encrypted, anyone on the way can read and change it: write https:// if the receiver takes it";
     for url in ["http://a.example/?c={click_id}", "HTTP://a.example/{click_id}"] {
         check(&json!({"request": {"url": url}}), &[("/request/url", detail)]);
     }

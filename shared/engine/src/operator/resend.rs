@@ -409,7 +409,7 @@ fn restart_flow(rule: &Rule, row: &mut DeliveryRow, base: u32, from_step: Option
     row.pending = false;
 }
 
-/// Refuses a step that the rule does not have, and one whose callback URL no step gives away any more, so that it could only time out.
+/// Refuses a step that the rule does not have, and one whose callback URL no later step sends, so that it could only time out.
 fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
     let Some(step) = from_step else { return Ok(()) };
     let plan = &rule.definition.plan;
@@ -417,7 +417,7 @@ fn check_step(rule: &Rule, from_step: Option<&str>) -> Result<(), Refused> {
     let detail = if !names.contains(&step) {
         unknown("step", step, &names)
     } else if let Some(giving) = plan.gives_url_of(step) {
-        format!("{step} waits for a callback whose URL no step before it would give away anew: write \"{giving}\"")
+        format!("{step} waits for a callback, and only an earlier step sends its URL: write \"{giving}\"")
     } else {
         return Ok(());
     };

@@ -217,7 +217,7 @@ async fn w13_a_resend_from_a_step_that_waits_for_a_callback_names_the_step_that_
         engine.operator().resend(&Caller::Admin, &id, &json!({"from_step": step})).await.map_err(|refused| refused.to_string())
     };
     let refused = resend("confirm").await.unwrap_err();
-    let why = "/from_step: confirm waits for a callback whose URL no step before it would give away anew: write \"create\"";
+    let why = "/from_step: confirm waits for a callback, and only an earlier step sends its URL: write \"create\"";
     assert!(refused.contains(why), "{refused}");
     resend("create").await.unwrap();
     world.work_all(&mut |_| OK).await;

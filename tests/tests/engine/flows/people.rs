@@ -36,14 +36,17 @@ async fn w12_each_step_is_read_when_it_begins_and_waits_end_when_they_were_to() 
 #[tokio::test]
 async fn w12_a_step_that_is_gone_or_of_another_kind_fails_the_delivery() {
     for (steps, reason) in [
-        (json!([call("one", "one"), call("two", "two")]), "step rest is not in version 2 of the rule; resend begins anew"),
+        (
+            json!([call("one", "one"), call("two", "two")]),
+            "step rest is not in version 2 of the rule; a resend starts at the first step",
+        ),
         (
             json!([call("one", "one"), call("rest", "rest"), call("two", "two")]),
-            "step rest is of another kind in version 2 of the rule; resend begins anew",
+            "step rest is of another kind in version 2 of the rule; a resend starts at the first step",
         ),
         (
             json!([call("one", "one"), {"name": "rest", "set": {"variables": {"x": "1"}}}, call("two", "two")]),
-            "step rest is of another kind in version 2 of the rule; resend begins anew",
+            "step rest is of another kind in version 2 of the rule; a resend starts at the first step",
         ),
     ] {
         let mut world = resting().await;

@@ -132,7 +132,7 @@ fn q6_all_faults_of_chosen_texts_are_reported_at_once() {
     let at = "/request/headers/0/do_not_send/0/key";
     check_refused(
         &unless(json!({"source": "macro", "key": "body.a", "operator": "is_empty"})),
-        &[(at, "{body.a} may stand only in an answer rule: a request has no answer yet")],
+        &[(at, "{body.a} is allowed only in an answer rule: a request has no answer yet")],
     );
     check_refused(
         &unless(json!({"source": "macro", "key": "secret.key", "operator": "is_empty"})),
