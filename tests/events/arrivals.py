@@ -27,7 +27,7 @@ ALIASES = {
 
 
 def values(entry, detail, transaction):
-    """What the macros stand for in one event; whatever is missing is the empty string."""
+    """The values of the macros in one event; a missing value is the empty string."""
     conversion, transaction = detail["conversion"], transaction or {}
     kind = conversion["type"]
     same_name = ("conversion_id", "external_id", "affiliate_click_id", "channel_id", "value", "currency", "voucher", "ip")

@@ -1,4 +1,4 @@
-"""Bad events: each has several faults, all of which the sender must be told at once; some lines are no JSON at all."""
+"""Bad events: each has several faults, all of which the sender must get at once; some lines are no JSON at all."""
 
 from bus import envelope, line, moment
 

@@ -22,7 +22,7 @@ def number(text):
 
 
 def envelope(detail, detail_type="Conversion Changed", copy=0):
-    """The detail as EventBridge hands it on; `copy` tells the repeats of one message apart."""
+    """The detail as EventBridge hands it on; `copy` numbers the repeats of one message."""
     seed = json.dumps([detail, copy], sort_keys=True)
     h = hashlib.sha256(seed.encode()).hexdigest()
     return {

@@ -119,7 +119,7 @@ class Life:
             if fields.get("result", "pending") != "pending":
                 transaction["result_at"] = moment(self.minute)
 
-    def tell(self, change, **fields):
+    def send(self, change, **fields):
         """Writes the message of a change; afterwards no transaction has changed any more."""
         self.version += 1
         self.conversion.update(fields)
@@ -144,71 +144,71 @@ class Life:
 
 def click(life):
     """A click; now and then the pixel adds its cookies."""
-    life.tell("created", type="click", external_id=None)
+    life.send("created", type="click", external_id=None)
     if life.dice.chance(15):
         life.wait(3)
-        life.tell("updated", cookie_params={"_fbp": f"fb.1.{life.dice.below(10**9)}"})
+        life.send("updated", cookie_params={"_fbp": f"fb.1.{life.dice.below(10**9)}"})
 
 
 def other(life):
     """A view, a sent form or a prospect: no payout."""
-    life.tell("created", type=life.dice.one(["view", "send", "prospect"]))
+    life.send("created", type=life.dice.one(["view", "send", "prospect"]))
 
 
 def lead(life):
     """A lead through the iframe, cookies by the pixel, and the advertiser's word on it days later."""
     life.conversion.update(type="lead", source=life.dice.one(["iframe", "iframe", "link", "api"]))
     life.commission()
-    life.tell("created")
+    life.send("created")
     if life.dice.chance(50):
         life.wait(3)
         life.update()
-        life.tell("updated", cookie_params={"_ga": f"GA1.1.{life.dice.below(10**9)}", life.dice.one(["k&y", "clé", "c"]): life.text(40)})
+        life.send("updated", cookie_params={"_ga": f"GA1.1.{life.dice.below(10**9)}", life.dice.one(["k&y", "clé", "c"]): life.text(40)})
     if life.dice.chance(75):
         life.wait(3000)
         life.update(result=life.dice.one(["approved", "approved", "rejected"]))
-        life.tell(life.dice.one(["updated", "unchanged"]))
+        life.send(life.dice.one(["updated", "unchanged"]))
 
 
 def sale(life):
     """A sale with one to three commissions; its value may change, its commissions are decided one by one or together."""
     life.conversion.update(type="sale", value=life.money(50, 900))
     life.commission(life.dice.one([1, 1, 1, 2, 2, 3]))
-    life.tell("created")
+    life.send("created")
     if life.dice.chance(45):
         life.wait(900)
         life.update(payout=life.money(1, 40))
-        life.tell("updated", value=life.money(50, 900))
+        life.send("updated", value=life.money(50, 900))
     if life.dice.chance(25):
         life.wait(2000)
         life.update(1, result="approved")
-        life.tell("updated")
+        life.send("updated")
     if life.dice.chance(80):
         life.wait(4000)
         open_ = [s for s, t in enumerate(life.transactions, 1) if t["result"] == "pending"]
         if open_:
             life.update(*open_, result=life.dice.one(["approved", "approved", "approved", "rejected"]))
-            life.tell("updated")
+            life.send("updated")
         if life.dice.chance(25):
             life.wait(900)
             if life.dice.chance(50):
                 life.update(payout=life.money(1, 40))
-            life.tell("updated", value=life.money(50, 900))
+            life.send("updated", value=life.money(50, 900))
 
 
 def plain_sale(life):
     """A sale that no commission rule pays for."""
-    life.tell("created", value=life.money(10, 90))
+    life.send("created", value=life.money(10, 90))
 
 
 def auto_approved(life):
     """AutoApprove sets the result as the transaction is made; the pixel's update changes no transaction (R5)."""
     life.conversion.update(type=life.dice.one(["lead", "sale"]), value=life.money(10, 90))
     life.commission(result="approved", auto_approved=True, result_at=moment(life.minute))
-    life.tell("created")
+    life.send("created")
     if life.dice.chance(60):
         life.wait(3)
-        life.tell("updated", cookie_params={"_fbp": "fb.1.7"})
+        life.send("updated", cookie_params={"_fbp": "fb.1.7"})
 
 
 def auto_set(life):
@@ -217,28 +217,28 @@ def auto_set(life):
     result = life.dice.one(["approved", "rejected"])
     if life.dice.chance(50):
         life.commission(result=result, auto_set=True)
-        life.tell("created")
+        life.send("created")
     else:
         life.commission()
-        life.tell("created")
+        life.send("created")
         life.wait(60)
         life.update(result=result, auto_set=True)
-        life.tell("unchanged")
+        life.send("unchanged")
 
 
 def voucher(life):
     """A voucher moves the conversion to another affiliate before it is decided (C3)."""
     life.conversion.update(type="sale", value=life.money(50, 900))
     life.commission()
-    life.tell("created")
+    life.send("created")
     life.wait(5)
     others = [a for a in AFFILIATES if a != life.conversion["affiliate_id"]]
     life.update()
-    life.tell("updated", affiliate_id=life.dice.one(others), voucher=life.text(50))
+    life.send("updated", affiliate_id=life.dice.one(others), voucher=life.text(50))
     if life.dice.chance(80):
         life.wait(3000)
         life.update(result="approved")
-        life.tell("updated")
+        life.send("updated")
 
 
 def custom(life):
@@ -246,63 +246,63 @@ def custom(life):
     name = life.dice.one(["signup", "signup", "trial", "Žádost", None])
     life.conversion.update(type="custom", custom_type=name)
     life.commission()
-    life.tell("created")
+    life.send("created")
     if life.dice.chance(60):
         life.wait(2000)
         life.update(result=life.dice.one(["approved", "rejected"]))
-        life.tell("updated")
+        life.send("updated")
 
 
 def later_word(life):
     """A source or a type that the platform may add one day (C4)."""
     life.conversion.update(source=life.dice.one(["manual", "import", "app"]), type=life.dice.one(["sale", "install", "deposit"]))
     life.commission(result="approved")
-    life.tell("created")
+    life.send("created")
 
 
 def settled(life):
     """The platform's own word: open although every result is final, or settled although none is."""
     if life.dice.chance(50):
         life.commission(result="approved")
-        life.tell("created", settled=False, value=life.money(10, 90))
+        life.send("created", settled=False, value=life.money(10, 90))
         if life.dice.chance(70):
             life.wait(2000)
-            life.tell("updated", settled=None)
+            life.send("updated", settled=None)
     elif life.dice.chance(50):
-        life.tell("created", value=life.money(10, 90))
+        life.send("created", value=life.money(10, 90))
         life.wait(2000)
-        life.tell("updated", settled=True)
+        life.send("updated", settled=True)
     else:
         life.commission()
-        life.tell("created", value=life.money(10, 90))
+        life.send("created", value=life.money(10, 90))
         life.wait(2000)
-        life.tell("updated", settled=True)
+        life.send("updated", settled=True)
 
 
 def idle(life):
     """A message that says nothing new (R10), between two that do."""
     life.commission()
-    life.tell("created", value=life.money(10, 90))
+    life.send("created", value=life.money(10, 90))
     life.wait(300)
-    life.tell("unchanged")
+    life.send("unchanged")
     life.wait(300)
     life.update(result="approved")
-    life.tell("updated")
+    life.send("updated")
 
 
 def second_commission(life):
     """A commission that is added after the first one has been decided."""
     life.commission()
-    life.tell("created", value=life.money(10, 90))
+    life.send("created", value=life.money(10, 90))
     life.wait(300)
     life.update(result="approved")
-    life.tell("updated")
+    life.send("updated")
     life.wait(300)
     life.commission()
-    life.tell("updated")
+    life.send("updated")
     life.wait(300)
     life.update(2, result="approved")
-    life.tell("updated")
+    life.send("updated")
 
 
 KINDS = ([click] * 17 + [other] * 5 + [lead] * 26 + [sale] * 32 + [plain_sale] * 4 + [auto_approved] * 9 + [auto_set] * 9 + [voucher] * 8
@@ -327,7 +327,7 @@ def lives(count=230):
             life.digits = 2
             life.conversion.update(type="sale", value=ends_of_money()[index - 60])
             life.commission(payout=ends_of_money()[index - 60])
-            life.tell("created")
+            life.send("created")
         elif index in (45, 95):
             life.conversion.update(external_id="X-GONE")
             lead(life)
@@ -343,5 +343,5 @@ def lives(count=230):
 
 
 def offers():
-    """The offers of the sample, told by the bus (contract §1, `Offer Changed`)."""
+    """The offers of the sample, as messages of the bus (`Offer Changed`)."""
     return [envelope({"offer_id": o, "name": n, "country": c, "category": k}, "Offer Changed") for o, n, _, c, _, k, _ in OFFERS]

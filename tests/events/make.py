@@ -32,7 +32,7 @@ def files():
 
 
 def main():
-    """Writes or checks; tells each file's size."""
+    """Writes or checks; prints each file's size."""
     check, stale = "--check" in sys.argv[1:], []
     for name, text in files().items():
         path, made = HERE / name, text.encode()

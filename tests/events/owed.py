@@ -19,7 +19,7 @@ FIRES = {
 NAMES = {"CC": "conversion_created", "TC": "transaction_created", "CU": "conversion_updated", "TU": "transaction_updated"}
 
 # The table of domain §2 and the paragraph on AutoApprove and AutoSet, as literals: conversion → its events, message by message.
-TOLD = {
+EVENTS_OF_STORIES = {
     "cnv_r1": ["CC"], "cnv_r2": ["CC"], "cnv_r3": ["CC", "CU"], "cnv_r4": ["CC TC", "CU TU"], "cnv_r5": ["CC TC", "CU"], "cnv_r6": ["TU"],
     "cnv_r7": ["CC TC"], "cnv_r8": ["CU TU"], "cnv_r9": ["CU TU"], "cnv_r10": [""],
     "cnv_life": ["CC", "TC CU", "CU TU", "CU TU", ""],
@@ -176,12 +176,12 @@ def read(text):
 
 def check_stories(changes):
     """The derivation agrees with the domain's own table."""
-    told = {}
+    found = {}
     for detail in changes:
         kinds = " ".join(sorted(kind for kind, _ in events(detail)))
-        told.setdefault(detail["conversion"]["conversion_id"], []).append(kinds)
-    for name, expected in TOLD.items():
-        assert told[name] == [" ".join(sorted(step.split())) for step in expected], (name, told[name])
+        found.setdefault(detail["conversion"]["conversion_id"], []).append(kinds)
+    for name, expected in EVENTS_OF_STORIES.items():
+        assert found[name] == [" ".join(sorted(step.split())) for step in expected], (name, found[name])
 
 
 def sends(entry):
@@ -191,7 +191,7 @@ def sends(entry):
 
 
 def bus(entry, rows):
-    """What we publish: what an admin's answer rules told (A3), and the deliveries that ended badly."""
+    """What we publish: what an admin's answer rules extracted (A3), and the deliveries that ended badly."""
     for conversion_id, transaction_id, _, change_id, requests, state in rows:
         about = {"rule": entry["key"], "conversion_id": conversion_id, "transaction_id": transaction_id}
         if state in ("failed", "exhausted"):
@@ -199,11 +199,11 @@ def bus(entry, rows):
         elif entry["receiver"] == "login_status_report":
             yield {"detail-type": "Conversion Result Received"} | about | {"attempt": 3, "result": "approved", "payout": "18.00"}
         elif entry["receiver"] == "calls_back":
-            told = json.loads(entry["callback"])
-            yield {"detail-type": "Conversion Result Received"} | about | {"result": told["status"], "payout": told["amount"]}
+            body = json.loads(entry["callback"])
+            yield {"detail-type": "Conversion Result Received"} | about | {"result": body["status"], "payout": body["amount"]}
         elif entry["receiver"] == "pending_twice":
-            told = json.loads(entry["answers"][-1]["body"])
-            yield {"detail-type": "Conversion Result Received"} | about | {"attempt": requests, "result": "approved", "payout": told["payout"]}
+            body = json.loads(entry["answers"][-1]["body"])
+            yield {"detail-type": "Conversion Result Received"} | about | {"attempt": requests, "result": "approved", "payout": body["payout"]}
 
 
 def owed(rules_text, events_text):

@@ -1,4 +1,4 @@
-"""The stories R1 to R10 of the domain, told as bus messages, and the special cases beside them. All belong to affiliate `aff_9`."""
+"""The stories R1 to R10 of the domain as bus messages, and the special cases beside them. All belong to affiliate `aff_9`."""
 
 from bus import envelope, moment, number
 
@@ -38,7 +38,7 @@ def stories():
     """All messages, in order."""
     out, born = [], {}
 
-    def tell(story, step, kind, version, *transactions, more=None, **fields):
+    def send(story, step, kind, version, *transactions, more=None, **fields):
         minute = len(out) * 7
         created = born.setdefault(story, minute if kind == "created" else minute - 30)
         out.append(change(story, step, minute, conversion(story, version, kind, minute, created, **fields), *transactions, **(more or {})))
@@ -47,57 +47,57 @@ def stories():
     lead = {"type": "lead", "source": "iframe", "value": ..., "currency": ...}
     pixel = lead | {"cookie_params": {"_fbp": "fb.1.1762000000.42", "_ga": "GA1.1.77"}}
 
-    tell("r1", 1, "created", 1, **click)
-    tell("r2", 1, "created", 1)
-    tell("r3", 1, "created", 1, **lead)
-    tell("r3", 2, "updated", 2, **pixel)
-    tell("r4", 1, "created", 1, transaction("r4", type="lead"), **lead)
-    tell("r4", 2, "updated", 2, transaction("r4", type="lead", version=2), **pixel)
+    send("r1", 1, "created", 1, **click)
+    send("r2", 1, "created", 1)
+    send("r3", 1, "created", 1, **lead)
+    send("r3", 2, "updated", 2, **pixel)
+    send("r4", 1, "created", 1, transaction("r4", type="lead"), **lead)
+    send("r4", 2, "updated", 2, transaction("r4", type="lead", version=2), **pixel)
     approved = {"result": "approved", "auto_approved": True, "type": "lead"}
-    tell("r5", 1, "created", 1, transaction("r5", **approved), **lead)
-    tell("r5", 2, "updated", 2, transaction("r5", **approved), **pixel)
-    tell("r6", 1, "unchanged", 2,
+    send("r5", 1, "created", 1, transaction("r5", **approved), **lead)
+    send("r5", 2, "updated", 2, transaction("r5", **approved), **pixel)
+    send("r6", 1, "unchanged", 2,
          transaction("r6", change="updated", version=2, result="approved", previous_result="pending", auto_set=True))
-    tell("r7", 1, "created", 1, transaction("r7"))
-    tell("r8", 1, "updated", 2, transaction("r8", version=2, payout="6.00"), value="120.00")
-    tell("r9", 1, "updated", 3, transaction("r9", version=3, payout="6.00", result="approved", previous_result="pending"),
+    send("r7", 1, "created", 1, transaction("r7"))
+    send("r8", 1, "updated", 2, transaction("r8", version=2, payout="6.00"), value="120.00")
+    send("r9", 1, "updated", 3, transaction("r9", version=3, payout="6.00", result="approved", previous_result="pending"),
          value="120.00")
-    tell("r10", 1, "unchanged", 2, transaction("r10"))
+    send("r10", 1, "unchanged", 2, transaction("r10"))
 
     # The whole life of one sale: R2, then its commission, R8, R9, R10.
-    tell("life", 1, "created", 1, value=number("80.5"))
-    tell("life", 2, "updated", 2, transaction("life", change="created", payout=number("4.03")), value=number("80.5"))
-    tell("life", 3, "updated", 3, transaction("life", version=2, payout=number("4.50")), value=number("90.00"))
-    tell("life", 4, "updated", 4, transaction("life", version=3, payout=number("4.50"), result="rejected", previous_result="pending"))
-    tell("life", 5, "unchanged", 5, transaction("life", version=3, payout=number("4.50"), result="rejected"))
+    send("life", 1, "created", 1, value=number("80.5"))
+    send("life", 2, "updated", 2, transaction("life", change="created", payout=number("4.03")), value=number("80.5"))
+    send("life", 3, "updated", 3, transaction("life", version=2, payout=number("4.50")), value=number("90.00"))
+    send("life", 4, "updated", 4, transaction("life", version=3, payout=number("4.50"), result="rejected", previous_result="pending"))
+    send("life", 5, "unchanged", 5, transaction("life", version=3, payout=number("4.50"), result="rejected"))
 
     # Beside the table (domain §3, last paragraph).
-    tell("autoset_created", 1, "created", 1, transaction("autoset_created", result="approved", auto_set=True))
-    tell("autoset_inherited", 1, "updated", 2,
+    send("autoset_created", 1, "created", 1, transaction("autoset_created", result="approved", auto_set=True))
+    send("autoset_inherited", 1, "updated", 2,
          transaction("autoset_inherited", result="rejected", previous_result="pending", auto_set=True))
-    tell("autoset_unchanged", 1, "unchanged", 2,
+    send("autoset_unchanged", 1, "unchanged", 2,
          transaction("autoset_unchanged", change="unchanged", result="approved", auto_set=True))
-    tell("autoapprove_updated", 1, "updated", 2,
+    send("autoapprove_updated", 1, "updated", 2,
          transaction("autoapprove_updated", change="updated", result="approved", auto_approved=True))
-    tell("autoapprove_unchanged", 1, "unchanged", 2, transaction("autoapprove_unchanged", result="approved", auto_approved=True))
-    tell("both", 1, "created", 1, transaction("both", result="approved", auto_approved=True, auto_set=True))
-    tell("two_commissions", 1, "created", 1,
+    send("autoapprove_unchanged", 1, "unchanged", 2, transaction("autoapprove_unchanged", result="approved", auto_approved=True))
+    send("both", 1, "created", 1, transaction("both", result="approved", auto_approved=True, auto_set=True))
+    send("two_commissions", 1, "created", 1,
          transaction("two_commissions"), transaction("two_commissions", 2, payout="1.25", revenue="2.00"))
-    tell("new_commission", 1, "updated", 2,
+    send("new_commission", 1, "updated", 2,
          transaction("new_commission", change="unchanged"), transaction("new_commission", 2, change="created"))
-    tell("voucher", 1, "created", 1, transaction("voucher"), affiliate_id="aff_1")
-    tell("voucher", 2, "updated", 2, transaction("voucher", version=2), voucher="FRIEND-10")
-    tell("later_words", 1, "created", 1, transaction("later_words", type="install"), source="manual", type="install")
-    tell("no_channel", 1, "created", 1, transaction("no_channel"), channel_id=None, channel=None, integration_id=None)
-    tell("caused", 1, "updated", 2, transaction("caused", version=2, result="approved", previous_result="pending"),
+    send("voucher", 1, "created", 1, transaction("voucher"), affiliate_id="aff_1")
+    send("voucher", 2, "updated", 2, transaction("voucher", version=2), voucher="FRIEND-10")
+    send("later_words", 1, "created", 1, transaction("later_words", type="install"), source="manual", type="install")
+    send("no_channel", 1, "created", 1, transaction("no_channel"), channel_id=None, channel=None, integration_id=None)
+    send("caused", 1, "updated", 2, transaction("caused", version=2, result="approved", previous_result="pending"),
          more={"causation": {"tracking_api_id": "trk_of_another_system", "depth": 1}})
-    tell("bare", 1, "created", 1, {"transaction_id": "trx_bare_1", "result": "pending"}, **dict.fromkeys([
+    send("bare", 1, "created", 1, {"transaction_id": "trx_bare_1", "result": "pending"}, **dict.fromkeys([
         "advertiser_name", "offer_name", "channel_id", "channel", "integration_id", "country", "pcid", "external_id", "affiliate_click_id",
         "affs", "value", "currency", "ip", "created_at"], ...))
 
     # The bus repeats itself: the same change in a new envelope, and the same envelope again (P2).
-    told = {message["detail"]["change_id"]: message for message in out}
-    out.append(envelope(told["chg_r7_1"]["detail"], copy=1))
-    out.append(told["chg_r4_1"])
-    out.append(envelope(told["chg_autoset_created_1"]["detail"], copy=1))
+    by_change = {message["detail"]["change_id"]: message for message in out}
+    out.append(envelope(by_change["chg_r7_1"]["detail"], copy=1))
+    out.append(by_change["chg_r4_1"])
+    out.append(envelope(by_change["chg_autoset_created_1"]["detail"], copy=1))
     return out

@@ -15,17 +15,17 @@ def main():
     formats = FormatChecker(["date-time"])
     assert not formats.conforms("yesterday", "date-time"), "times are checked"
     validator = Draft202012Validator(wanted["schema"], format_checker=formats)
-    told = []
+    found = []
     for text in wanted["documents"]:
         try:
             document = json.loads(text, parse_float=Decimal)
             # Half a surrogate pair, which Python lets pass.
             json.dumps(document, ensure_ascii=False, default=str).encode()
         except ValueError as fault:
-            told.append([f"not JSON: {fault}"])
+            found.append([f"not JSON: {fault}"])
             continue
-        told.append([f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(document)])
-    json.dump(told, sys.stdout, default=str)
+        found.append([f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(document)])
+    json.dump(found, sys.stdout, default=str)
 
 
 main()

@@ -1,4 +1,4 @@
-"""What schemathesis has to be told about the API before it tries it out.
+"""Facts about the API that schemathesis needs before it tries it out.
 
 - Whatever address a rule names becomes one of this machine at which nobody listens: nothing that is tried out can reach anybody. That
   it stays as long as it was keeps texts that are too long too long.
@@ -18,7 +18,7 @@ import schemathesis
 from schemathesis.core import NotSet
 
 NOBODY = "http://127.0.0.1:9"
-# What is told of a request with faults that was accepted.
+# The code of a failure: a request with faults was accepted.
 ACCEPTED = "ST201"
 HOST = re.compile(r"^https?://[^/?#]*", re.IGNORECASE)
 KNOWN = {
@@ -112,13 +112,13 @@ def negative_elsewhere(case):
 def filter_failure(context, failure, case, response):
     if failure.code != ACCEPTED:
         return True
-    # Of several events the good ones are accepted; the answer tells which are bad.
+    # Of several events the good ones are accepted; the answer lists the bad ones.
     if case.operation.path == "/events" and response.status_code == 202:
         return not json.loads(response.content)["rejected"]
     # A body that may be left out may be left out.
     if isinstance(case.body, NotSet) and may_leave_out(case.operation) and not negative_elsewhere(case):
         return False
-    # An empty parameter is the same as none, which a schema of its value can't tell.
+    # An empty parameter is the same as none, which a schema of its value can't express.
     return "" not in (case.query or {}).values()
 
 

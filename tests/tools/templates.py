@@ -48,11 +48,11 @@ def lint(text):
 def main():
     logging.disable(logging.ERROR)
     wanted = json.load(sys.stdin)
-    told = {
+    results = {
         "translate": {name: translate(text) for name, text in wanted.get("translate", {}).items()},
         "lint": {name: lint(text) for name, text in wanted.get("lint", {}).items()},
     }
-    json.dump(told, sys.stdout, default=str)
+    json.dump(results, sys.stdout, default=str)
 
 
 main()

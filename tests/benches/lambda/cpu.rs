@@ -9,7 +9,7 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn of(process: &str) -> Duration {
     let line = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process runs, on Linux");
     // The name is in brackets, and may hold any character.
-    let (_, fields) = line.rsplit_once(") ").expect("a name stands in brackets");
+    let (_, fields) = line.rsplit_once(") ").expect("a name is in brackets");
     let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks are a number"));
     TICK * ticks.sum::<u32>()
 }

@@ -32,24 +32,27 @@ async fn main() {
     }
     for function in FUNCTIONS {
         let (stripped, zipped) = size::of(function);
-        say(&format!("{function}: {}, zipped {}", told(stripped, 12.0, "MB"), told(zipped, 5.0, "MB")));
+        say(&format!("{function}: {}, zipped {}", against_budget(stripped, 12.0, "MB"), against_budget(zipped, 5.0, "MB")));
     }
     for function in FUNCTIONS {
         let (usual, worst) = start::of(function, STARTS).await;
-        say(&format!("{function}: from exec to the first event {}, at worst {worst:.1} ms", told(usual, 30.0, "ms")));
+        say(&format!("{function}: from exec to the first event {}, at worst {worst:.1} ms", against_budget(usual, 30.0, "ms")));
     }
     let (usual, worst) = batch::against_its_slowest().await;
-    say(&format!("a batch of 10 against its slowest receiver of 150 ms: {}, at worst {worst:.2}", told(usual, 1.1, "times")));
+    say(&format!(
+        "a batch of 10 against its slowest receiver of 150 ms: {}, at worst {worst:.2}",
+        against_budget(usual, 1.1, "times")
+    ));
     let path = path::measure(POSTBACKS).await;
     for (function, micros) in &path.functions {
         say(&format!("{function}: {micros:.0} µs of processor time a postback"));
     }
     let whole: f64 = path.functions.iter().map(|(_, micros)| micros).sum();
     say(&format!("all of them: {whole:.0} µs; a POST by reqwest alone: {:.0} µs", path.post));
-    say(&format!("a postback against a POST: {}", told(whole / path.post, 10.0, "times")));
+    say(&format!("a postback against a POST: {}", against_budget(whole / path.post, 10.0, "times")));
 }
 
-fn told(found: f64, budget: f64, unit: &str) -> String {
+fn against_budget(found: f64, budget: f64, unit: &str) -> String {
     let verdict = if found <= budget { "within" } else { "OVER" };
     format!("{found:.2} {unit} ({verdict} {budget})")
 }

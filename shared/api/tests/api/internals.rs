@@ -175,7 +175,8 @@ async fn l1_a_dead_receiver_is_tried_again() {
 async fn a_due_row_may_be_far_away() {
     let (shop, _, delivery) = retrying(36_000).await;
     let stuck = internals(&shop.api, &delivery).await;
-    let expected = "Attempt 1 ended with: retry: status 503; attempt 2 is due at <until> and waits in a due row, which the sweep sends in time";
+    let expected = "Attempt 1 ended with: retry: status 503; attempt 2 is due at <until> and waits in a due row, \
+        which the sweep sends in time";
     assert_eq!(cause_and_why(&stuck), ("due_row", expected.to_owned()));
     assert_eq!((&stuck["due_rows"][0]["at"], &stuck["swept_until"]), (&stuck["until"], &Value::Null));
     shop.api.engine.sweeper().sweep().await.expect("the store is there");
