@@ -13,7 +13,7 @@ const RULES: &[(char, usize)] =
     &[('T', 6), ('R', 10), ('C', 4), ('V', 4), ('Q', 5), ('A', 3), ('L', 3), ('F', 5), ('B', 6), ('P', 6)];
 
 /// Returns a markdown text without its code.
-fn prose(text: &str) -> String {
+pub(crate) fn prose(text: &str) -> String {
     let mut out = String::new();
     let mut fenced = false;
     for line in text.lines() {

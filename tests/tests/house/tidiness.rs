@@ -1,6 +1,6 @@
 //! The texts that no source file may hold. They are split here, so that this file doesn't find itself.
 
-use super::{File, files, files_ending, none};
+use super::{File, documents::prose, files, files_ending, none};
 
 /// Most lines of a file.
 const MAX_FILE_LINES: usize = 500;
@@ -17,6 +17,15 @@ const BANNED: &[(&str, &str)] = &[
 
 /// Words with which no doc comment opens.
 const HEADLESS: &[&str] = &["What", "Whether", "Who", "Whoever", "Whom", "How", "When", "Where", "Which", "Why"];
+
+/// Words that comments and pages do not use, since each has many meanings, and the replacements. A wire name is code, between backticks.
+const VAGUE: &[(&str, &str)] = &[
+    ("told", "extracted, reported, published or sent"),
+    ("stands", "is, occurs or is written"),
+    ("whoever", "anyone who, or the name of the party"),
+    ("anew", "again, or from the first step"),
+    ("comes to", "ends with, or becomes"),
+];
 
 /// Texts that would tie the repository to the machine it was written on.
 const MACHINES: &[&str] = &[
@@ -109,6 +118,42 @@ fn a_doc_comment_opens_with_a_noun_or_a_verb() {
 fn a_headless_doc_comment_is_found() {
     let text = "//! What it is.\n\n/// The time.\n/// When it ends.\nfn a() {}\n    /// Whether it is open.\n    fn b() {}\n";
     assert_eq!(headless(text), [1, 6]);
+}
+
+/// Returns the vague words of a line of prose, with their replacements.
+fn vague(line: &str) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    // Every second piece between backticks is code.
+    let prose = line.split('`').step_by(2).collect::<Vec<_>>().join(" ").to_lowercase();
+    let words: Vec<&str> = prose.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let text = format!(" {} ", words.join(" "));
+    VAGUE.iter().filter(move |(word, _)| text.contains(&format!(" {word} ")))
+}
+
+#[test]
+fn no_comment_and_no_page_holds_a_vague_word() {
+    let comments = |file: &File| -> String {
+        let line = |line: &str| if line.trim_start().starts_with("//") { format!("{line}\n") } else { "\n".to_owned() };
+        file.text.lines().map(line).collect()
+    };
+    let mut texts: Vec<(String, String)> = Vec::new();
+    texts.extend(files_ending(".rs").iter().map(|file| (file.path.clone(), comments(file))));
+    // The changelog quotes the texts that were replaced.
+    let pages = files_ending(".md").into_iter().filter(|file| file.path != "CHANGELOG.md");
+    texts.extend(pages.map(|file| (file.path.clone(), prose(&file.text))));
+    let mut faults = Vec::new();
+    for (path, text) in &texts {
+        for (at, line) in text.lines().enumerate() {
+            faults.extend(vague(line).map(|(word, instead)| format!("{path}:{}: {word} — instead: {instead}", at + 1)));
+        }
+    }
+    none(&faults);
+}
+
+#[test]
+fn a_vague_word_is_found() {
+    let found = |line: &str| vague(line).map(|(word, _)| *word).collect::<Vec<_>>();
+    assert_eq!(found("/// Whoever is told, comes to: this."), ["told", "whoever", "comes to"]);
+    assert_eq!(found("/// The member `told`, the standstill, a newer one."), [""; 0]);
 }
 
 #[test]
