@@ -59,7 +59,7 @@ const LOG_SHARDS: u64 = 8;
 /// Shards of an hour of due rows.
 pub(crate) const DUE_SHARDS: u64 = 16;
 /// Shards of the kept events, and of the open deliveries of a rule, in the sparse index.
-const TROUBLE_SHARDS: u64 = 8;
+const ATTENTION_SHARDS: u64 = 8;
 
 pub(crate) fn conversion(part: &str) -> String {
     format!("C#{part}")
@@ -369,7 +369,7 @@ fn open_deliveries(rule: &Id) -> String {
 
 /// The sparse index's partitions of this name.
 fn troubles(name: &str) -> Vec<String> {
-    (0..TROUBLE_SHARDS).map(|shard| format!("{name}#{shard}")).collect()
+    (0..ATTENTION_SHARDS).map(|shard| format!("{name}#{shard}")).collect()
 }
 
 /// The sparse index's partitions of kept events.
@@ -379,13 +379,13 @@ pub(crate) fn kept_events() -> Vec<String> {
 
 /// A kept event's place in the sparse index.
 pub(crate) fn kept_event(received_at: Timestamp, event: &Key) -> Key {
-    let shard = hash::number(&[&event.partition, &event.sort]) % TROUBLE_SHARDS;
+    let shard = hash::number(&[&event.partition, &event.sort]) % ATTENTION_SHARDS;
     Key::new(format!("{KEPT}#{shard}"), format!("{}#{}#{}", sortable(received_at), event.partition, event.sort))
 }
 
 /// The place of a rule's open delivery in the sparse index.
 pub(crate) fn open(rule: &Id, created_at: Timestamp, id: &DeliveryId) -> Key {
-    let shard = hash::number(&[id.as_str()]) % TROUBLE_SHARDS;
+    let shard = hash::number(&[id.as_str()]) % ATTENTION_SHARDS;
     Key::new(format!("{}#{shard}", open_deliveries(rule)), format!("{}#{id}", sortable(created_at)))
 }
 

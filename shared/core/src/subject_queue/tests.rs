@@ -307,7 +307,7 @@ fn p2_claims_of_an_earlier_incarnation_are_void_at_once() {
     let mut play = Play::new();
     assert_eq!(play.request("a", created(1), "t1"), Claims(1));
     play.incarnation = 2;
-    assert_eq!(play.request("a", created(1), "t1"), Claims(2), "a receive_id of another incarnation is another's");
+    assert_eq!(play.request("a", created(1), "t1"), Claims(2), "a receive id of another incarnation is another's");
     play.incarnation = 3;
     assert_eq!(play.request("b", updated(1), "t2"), Claims(1), "nobody is sending");
 }

@@ -75,6 +75,6 @@ impl<B: Backend> Deliveries<B> {
                 return Ok(back);
             }
         }
-        Err(StoreError::Contended("the queue of an attempt that could not leave".to_owned()))
+        Err(StoreError::Contended("the subject queue of an attempt that could not leave".to_owned()))
     }
 }

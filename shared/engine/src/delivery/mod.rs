@@ -6,9 +6,9 @@
 //!   decides nothing. [`Worker`](crate::Worker) takes it and asks here.
 //! - The *row* of a delivery holds everything known of it: its state, its attempts, its unpublished events. A first try that succeeds has
 //!   no row before it is concluded.
-//! - The *subject queue* ([`SubjectQueue`](tracking_core::subject_queue::SubjectQueue)) of a rule and a conversion or transaction says which
-//!   delivery may send next. The claim of an attempt is one compare-and-set on it, and counts the attempt before anything is sent: a crash
-//!   spends it (L1).
+//! - The *subject queue* ([`SubjectQueue`](tracking_core::subject_queue::SubjectQueue)) of a rule and a conversion or transaction says
+//!   which delivery may send next. The claim of an attempt is one compare-and-set on it, and counts the attempt before anything is sent: a
+//!   crash spends it (L1).
 //! - The *lease* of a claim is its timeout and the time for concluding. Within it nobody else sends for this delivery; it does not keep a
 //!   late request from arriving at its receiver. After it the attempt counts as cut off, ten minutes later if its record may be on its way
 //!   through the queue ([`recording`]).
@@ -318,7 +318,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Defers a message to a time: on the retry lane by its visibility, from the delivery lane by moving it there, and for long
-    /// by a due row. The message names the delivery alone where its row holds the very same owed delivery; the row of a held one holds an
+    /// by a due row. The message names the delivery alone where its row holds the very same owed delivery; that of a held one holds an
     /// older one.
     fn defer(&self, received: &Received, owed: &OwedDelivery, host: &str, at: Timestamp, row: Option<&DeliveryRow>) -> Effects {
         let now = self.store.now();

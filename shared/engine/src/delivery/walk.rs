@@ -229,7 +229,7 @@ impl<B: Backend> Walker<'_, B> {
                 return Ok(Some(said));
             }
         }
-        Err(StoreError::Contended(format!("the queue of delivery {}", owed.id)))
+        Err(StoreError::Contended(format!("the subject queue of delivery {}", owed.id)))
     }
 
     /// Writes the place of a delivery that goes on at a time, for a reason, and defers its message to that time.

@@ -15,7 +15,7 @@ const MAX_ATTEMPTS: u32 = 3;
 enum Step {
     /// A delivery's message is handed out.
     Arrive(Index),
-    /// The last call for a delivery is repeated with its own receive_id.
+    /// The last call for a delivery is repeated with its own receive id.
     Repeat(Index),
     /// The sending process is cut off: nothing is recorded.
     Crash,

@@ -75,7 +75,7 @@ fn l1_a_resend_goes_out_although_a_newer_one_went_first() {
     play.again("a", 2);
     play.wait(60);
     assert_eq!(play.request("a", updated(1), "t5"), Claims(3), "its retries go out too");
-    assert_eq!(play.request("late", updated(1), "t6"), Superseded, "nobody instruction for this one");
+    assert_eq!(play.request("late", updated(1), "t6"), Superseded, "nobody asked for this one");
 }
 
 #[test]
