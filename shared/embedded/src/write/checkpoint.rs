@@ -8,14 +8,20 @@ use std::{
         mpsc::{SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 
-/// Changed rows after which the log is folded in.
-const ROWS: u64 = 4_000;
-/// Written bytes of rows and messages after which the log is folded in, however few the rows.
-const BYTES: usize = 8 << 20;
+/// Changed rows, or written bytes of rows and messages, after which the log is folded in if the last time was [`EVERY`] ago. A short
+/// log is folded in with a short sync; a long sync delays the commits beside it.
+const FEW_ROWS: u64 = 500;
+const FEW_BYTES: usize = 1 << 20;
+/// The interval between two short checkpoints.
+const EVERY: Duration = Duration::from_millis(250);
+/// Changed rows, or written bytes, after which the log is folded in at once.
+const MANY_ROWS: u64 = 4_000;
+const MANY_BYTES: usize = 8 << 20;
 /// Pages of the log that are left for the writer, and the passes after which it gets what is left.
 const REST: i64 = 64;
 const PASSES: usize = 4;
@@ -30,7 +36,9 @@ pub(super) struct Checkpointer {
     thread: Option<JoinHandle<()>>,
     /// `true` once the thread is done and the rest is the writer's.
     rest: Arc<AtomicBool>,
+    /// The number of changed rows and the time at the last request for a checkpoint, and the bytes written since.
     folded_at: u64,
+    asked_at: Instant,
     bytes: usize,
 }
 
@@ -53,16 +61,17 @@ impl Checkpointer {
                 is_left.store(true, Ordering::Release);
             }
         })?;
-        Ok(Self { nudge: Some(nudge), thread: Some(thread), rest, folded_at: 0, bytes: 0 })
+        Ok(Self { nudge: Some(nudge), thread: Some(thread), rest, folded_at: 0, asked_at: now(), bytes: 0 })
     }
 
     /// Notes the number of rows changed since the start, and the bytes of a transaction. Asks for a checkpoint now and then.
     pub(super) fn written(&mut self, rows: u64, bytes: usize) {
         self.bytes += bytes;
-        if (rows - self.folded_at >= ROWS || self.bytes >= BYTES)
+        let is_over = |few: u64, bytes: usize| rows - self.folded_at >= few || self.bytes >= bytes;
+        if (is_over(MANY_ROWS, MANY_BYTES) || is_over(FEW_ROWS, FEW_BYTES) && now() - self.asked_at >= EVERY)
             && let Some(nudge) = &self.nudge
         {
-            (self.folded_at, self.bytes) = (rows, 0);
+            (self.folded_at, self.asked_at, self.bytes) = (rows, now(), 0);
             // Full: a checkpoint is asked for already.
             let _asked = nudge.try_send(());
         }
@@ -99,4 +108,9 @@ fn fold(connection: &Connection) -> i64 {
         tracing::warn!(%error, "the log grows: it could not be folded in");
         0
     })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the interval between checkpoints is one of this process, not of the engine")]
+fn now() -> Instant {
+    Instant::now()
 }
