@@ -53,6 +53,7 @@ export const texts = {
   errors: {
     title: "The request failed",
     notFound: "Not found",
+    missing: "It does not exist (any more), or it belongs to another account.",
     broken: "This page broke",
     noPage: "There is no page at this address.",
     home: "Go to the first page",

@@ -22,7 +22,7 @@ export async function affiliateSeesItsOwn(world, pages, ids) {
   assert.deepEqual(await faults(page, ["422 POST /tracking-apis/preview"]), []);
   // A rule of somebody else is not found.
   await world.go(page, `/rules/${ids.foreign}`);
-  await page.getByRole("alert").getByText("Not found").waitFor();
+  await page.getByRole("alert").getByText("Not found", { exact: true }).waitFor();
   await page.context().close();
 }
 

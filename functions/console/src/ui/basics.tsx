@@ -124,10 +124,11 @@ export function Empty({ title, children, action }: { title: string; children?: R
 export function Failure({ error, retry }: { error: unknown; retry?: () => void }) {
   const fault = error instanceof ApiFault ? error : null;
   const text = error instanceof Error ? error.message : String(error);
+  const isMissing = fault?.status === 404;
   return (
     <div className="notice bad" role="alert">
-      <strong>{fault?.status === 404 ? texts.errors.notFound : texts.errors.title}</strong>
-      <span className="break">{text}</span>
+      <strong>{isMissing ? texts.errors.notFound : texts.errors.title}</strong>
+      <span className="break">{isMissing ? texts.errors.missing : text}</span>
       {fault && fault.faults.length > 0 && (
         <ul>
           {fault.faults.map((one) => (
