@@ -100,6 +100,7 @@ fn in_scope(with: impl FnOnce(&Scope<'_>)) {
         attempt: 1,
         at: At::default(),
         is_test: false,
+        masks: false,
         now: event.occurred_at,
         secrets: &none,
         variables: &none,

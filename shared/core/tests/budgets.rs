@@ -74,6 +74,7 @@ fn in_scope<T>(event: &Event, with: impl FnOnce(&Scope<'_>) -> T) -> T {
         attempt: 1,
         at: At::default(),
         is_test: false,
+        masks: false,
         now: event.occurred_at,
         secrets: &none,
         variables: &none,

@@ -84,6 +84,7 @@ impl Attempt {
             attempt: 2,
             at: At::default(),
             is_test: false,
+            masks: false,
             now: now(),
             secrets: &self.secrets,
             variables: &self.variables,

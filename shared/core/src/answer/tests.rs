@@ -63,6 +63,7 @@ fn in_scope<T>(event: &Event, variables: &BTreeMap<String, String>, with: impl F
         attempt: 1,
         at: At::default(),
         is_test: false,
+        masks: false,
         now: "2026-11-22T09:00:00Z".parse().unwrap(),
         secrets: &BTreeMap::new(),
         variables,

@@ -206,6 +206,7 @@ impl Incoming<'_> {
             attempt: 0,
             at: At::default(),
             is_test: false,
+            masks: false,
             now: self.now,
             secrets: self.secrets,
             variables: &variables,

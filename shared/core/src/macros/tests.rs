@@ -90,6 +90,7 @@ fn printed(text: &str) -> String {
         attempt: 1,
         at: At { step: "status", run: 1, attempt: 1 },
         is_test: false,
+        masks: false,
         now: "2026-11-22T09:00:01Z".parse().unwrap(),
         secrets: &texts(&[("token", "s3cr3t"), ("key", "key")]),
         variables: &texts(&[

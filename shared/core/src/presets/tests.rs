@@ -99,6 +99,7 @@ fn in_scope<T>(id: &str, detail: &Value, with: impl FnOnce(&RuleDefinition, &Sco
             attempt: 1,
             at: At::default(),
             is_test: false,
+            masks: false,
             now: "2026-11-22T14:03:28Z".parse().unwrap(),
             secrets: &secrets,
             variables: &BTreeMap::new(),

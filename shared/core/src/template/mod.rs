@@ -28,7 +28,7 @@ pub use self::{
     fault::{Expense, RenderFault},
     traced::Traced,
 };
-use self::{encode::Encoding, modifier::Modifier, modify::Stop, value::Value};
+use self::{encode::Encoding, modifier::Modifier, modify::Stop, traced::MASK, value::Value};
 pub use crate::expression::{MAX_STEPS, Steps};
 use crate::{
     answer::Answer,
@@ -59,6 +59,8 @@ pub struct Scope<'a> {
     pub now: Timestamp,
     /// The values of the rule's secrets by name, or masks (Q5).
     pub secrets: &'a BTreeMap<String, String>,
+    /// `true` if `secrets` are masks: a hash that is made with one is a mask too, since the hash of a mask looks like a signature.
+    pub masks: bool,
     /// The variables that earlier responses of this delivery set (A3).
     pub variables: &'a BTreeMap<String, String>,
     /// The response, while a `set` is rendered (A3).
@@ -462,7 +464,12 @@ impl Slot {
             scope.steps.take(answer.lookup_steps()).map_err(|spent| self.fault(spent.into()))?;
         }
         let mut value = self.value(scope)?;
+        let hides_hashes = scope.masks && self.reads_secret(scope);
         for modifier in &self.modifiers {
+            if hides_hashes && modifier.hashes() {
+                value = Value::Text(MASK.into());
+                break;
+            }
             if matches!(modifier, Modifier::OmitIfEmpty) {
                 if value.is_empty() {
                     return Ok(Filled::Omit);

@@ -97,6 +97,7 @@ pub(crate) fn in_scope<T>(event: &Event, answer: Option<&Answer>, with: impl FnO
         attempt: 2,
         at: At::default(),
         is_test: false,
+        masks: false,
         now: "2026-11-22T09:00:01Z".parse().unwrap(),
         secrets: &secrets,
         variables: &variables,

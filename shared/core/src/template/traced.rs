@@ -6,7 +6,7 @@ use super::{Modifier, Scope, Slot, Template, Value};
 use crate::{change::Transaction, macros::Macro};
 
 /// The mask of every value that is made with a secret (Q5).
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// One macro of a template in one rendering.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,7 +82,7 @@ impl Slot {
         self.source.secret().is_some() || scope.bound.is_some_and(|bound| bound.secret.holds(&self.source))
     }
 
-    fn reads_secret(&self, scope: &Scope<'_>) -> bool {
+    pub(super) fn reads_secret(&self, scope: &Scope<'_>) -> bool {
         self.reads_secret_before_modifiers(scope) || self.modifiers.iter().any(|modifier| modifier.secret().is_some())
     }
 

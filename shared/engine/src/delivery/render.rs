@@ -131,6 +131,7 @@ impl<'a> Rendering<'a> {
             attempt: self.attempt,
             at: self.place(),
             is_test: self.is_test,
+            masks: !std::ptr::eq(secrets, self.secrets),
             now: self.at,
             secrets,
             variables: self.variables,

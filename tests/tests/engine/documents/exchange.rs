@@ -47,6 +47,7 @@ impl Exchange {
             attempt: 1,
             at: At::default(),
             is_test: false,
+            masks: false,
             now: "2026-11-23T09:00:00Z".parse().expect("a time"),
             secrets: &self.secrets,
             variables: &self.variables,

@@ -1,7 +1,13 @@
 //! The trace of each macro for people who try a rule.
 
 use super::{ADMIN, Place, Template, event, in_scope, template};
-use crate::{change::Change, event::EventKind, macros::catalogue, template::Allowed, testing};
+use crate::{
+    change::Change,
+    event::EventKind,
+    macros::catalogue,
+    template::{Allowed, Scope},
+    testing,
+};
 
 /// Checks the trace of each macro: its text, its origin, its value, the rendered text, and whether it is missing.
 #[track_caller]
@@ -50,6 +56,21 @@ fn q5_text_made_with_a_secret_is_masked_even_where_values_are_rendered() {
             ("{secret.other|default:x}", "secret other", "", "***", true),
         ],
     );
+}
+
+#[test]
+fn q5_a_hash_that_is_made_with_a_secret_is_a_mask_where_secrets_are_masked() {
+    let text = "{pcid|hmac_sha256:key|upper}/{secret.token|md5}/{pcid|md5}";
+    let template = Template::parse(text, Place::Plain, ADMIN).unwrap();
+    let event = Change::parse_detail(&testing::detail(), "").unwrap().events().pop().unwrap();
+    in_scope(&event, None, |scope| {
+        let mut shown = String::new();
+        template.render(&Scope { masks: true, ..scope.clone() }, &mut shown).unwrap();
+        assert_eq!(shown, "***/***/5540003971d7354248ac0a8be452843a");
+        let mut sent = String::new();
+        template.render(scope, &mut sent).unwrap();
+        assert!(!sent.contains('*') && sent.len() == 64 + 32 + 32 + 2, "{sent}");
+    });
 }
 
 /// Each macro's origin points to the field with its value.
