@@ -147,10 +147,10 @@ async fn a_rule_is_checked_as_it_will_be_used() {
     let found: Vec<String> =
         refused.faults().iter().map(|(pointer, detail)| format!("{pointer} {}", &detail[..detail.len().min(46)])).collect();
     let expected = [
-        "/request/url character 22: there is no macro {click_idd}: t",
+        "/request/url character 22: unknown macro {click_idd}; did y",
         "/request/url character 34: a fragment: a request has none, ",
         "/request/url a segment . or .. in the path: write the path ",
-        "/request/query/0/value character 9: there is no modifier \"cent\": the ",
+        "/request/query/0/value character 9: unknown modifier \"cent\"; did you ",
         "/request/query/0/value character 15: {revenue} is for rules of admins",
         "/request/query/0/value character 25: a lone {: write {{ for a brace, ",
         "/request/headers/0/name not a header's name: letters, digits and !#$%&",
@@ -158,7 +158,7 @@ async fn a_rule_is_checked_as_it_will_be_used() {
         "/request/headers/2/value character 2: a control character, such as a li",
         "/request/headers/2/value character 3: a control character, such as a li",
         "/request/headers/3/name the header x-a occurs twice: keep one of them",
-        "/request/headers/3/value character 6: there is no time zone \"Nowhere\": ",
+        "/request/headers/3/value character 6: unknown time zone \"Nowhere\": choo",
         "/request/body/fields/0/path not a path: write keys joined by dots and posi",
         "/request/body/fields/0/value character 1: {body.x} is allowed only in an an",
         "/request/body/fields/1/value character 8: \"19\" decimal places are not possi",

@@ -201,7 +201,10 @@ fn unknown(name: &str, prefix: &str, key: Option<&str>) -> String {
         );
     }
     match nearest(word, known) {
-        Some(nearest) => format!("there is no macro {{{shown}}}: the nearest is {{{nearest}{rest}}}"),
-        None => format!("there is no macro {{{shown}}}: the catalogue of macros lists all of them"),
+        Some(nearest) => format!("unknown macro {{{shown}}}; did you mean {{{nearest}{rest}}}?"),
+        None if key.is_none() => {
+            format!("unknown macro {{{shown}}}: for a parameter of the affiliate's link write {{query.{shown}}}")
+        }
+        None => format!("unknown macro {{{shown}}}: the catalogue of macros lists all of them"),
     }
 }

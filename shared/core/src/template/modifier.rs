@@ -177,8 +177,8 @@ fn unknown(name: &str) -> String {
         return format!("modifier \"{given}\" differs from {exact} in case only: names are matched exactly, write {exact}");
     }
     match nearest(name, names()) {
-        Some(nearest) => format!("there is no modifier \"{given}\": the nearest is {nearest}"),
-        None => format!("there is no modifier \"{given}\": choose {}", names().collect::<Vec<_>>().join(", ")),
+        Some(nearest) => format!("unknown modifier \"{given}\"; did you mean {nearest}?"),
+        None => format!("unknown modifier \"{given}\": choose {}", names().collect::<Vec<_>>().join(", ")),
     }
 }
 
@@ -318,7 +318,7 @@ fn no_zone(name: &str) -> String {
             "a comma separates format and time zone, so that \"{name}\" is read as a zone: write \\, for a comma in the format"
         );
     }
-    format!("there is no time zone \"{}\": choose one of the IANA database, such as Europe/Prague", shown(name))
+    format!("unknown time zone \"{}\": choose one of the IANA database, such as Europe/Prague", shown(name))
 }
 
 fn digits(written: &str) -> Result<u32, String> {

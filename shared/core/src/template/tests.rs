@@ -143,9 +143,9 @@ fn q2_all_faults_at_once_with_their_places() {
         none,
         "é {pcidd} {PCID} {x|lower}}",
         &[
-            (3, "there is no macro {pcidd}: the nearest is {pcid}"),
+            (3, "unknown macro {pcidd}; did you mean {pcid}?"),
             (11, "{PCID} differs from {pcid} in case only: names are matched exactly, write {pcid}"),
-            (18, "there is no macro {x}: the catalogue of macros lists all of them"),
+            (18, "unknown macro {x}: for a parameter of the affiliate's link write {query.x}"),
             (27, "a lone }: write }} for a brace"),
         ],
     );
@@ -189,7 +189,7 @@ fn q2_all_faults_of_names_keys_and_modifiers() {
         none,
         "{pcid|lowr|UPPER|unix:x|default}{pcid",
         &[
-            (7, "there is no modifier \"lowr\": the nearest is lower"),
+            (7, "unknown modifier \"lowr\"; did you mean lower?"),
             (12, "modifier \"UPPER\" differs from upper in case only: names are matched exactly, write upper"),
             (18, "unix takes no argument: write {conversion_at|unix}"),
             (25, "default needs an argument: default:x, such as {query.coupon|default:none}"),

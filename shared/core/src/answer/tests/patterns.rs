@@ -94,7 +94,7 @@ fn case_a4_templates_of_conditions_are_checked_when_they_are_saved() {
     let condition = |key: &str, value: &str| json!({"source": "body", "key": key, "operator": "equals", "value": value});
     check_condition_faults(
         &condition("a", "{external_id|lowr}"),
-        &[("/value", "character 14: there is no modifier \"lowr\": the nearest is lower")],
+        &[("/value", "character 14: unknown modifier \"lowr\"; did you mean lower?")],
     );
     let secret = "a secret has no place here: responses are masked before conditions look at them";
     check_condition_faults(&condition("{secret.token}", "{secret.token}"), &[("/key", secret), ("/value", secret)]);

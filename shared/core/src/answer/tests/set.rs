@@ -217,7 +217,7 @@ fn case_a4_faults_in_a_path_with_macros_have_their_position() {
     let at = "/answer/rules/0/set/payout";
     let path = "not a path: write keys joined by dots and positions in brackets, such as lead.items[0].id (positions 0 to 999)";
     for (text, detail) in [
-        ("{body.a[id={pyout}].p}", "character 12: there is no macro {pyout}: the nearest is {payout}".to_owned()),
+        ("{body.a[id={pyout}].p}", "character 12: unknown macro {pyout}; did you mean {payout}?".to_owned()),
         (
             "{body.a[id={secret.s}].p}",
             "character 1: a secret has no place in a path: responses are masked before they are read".to_owned(),

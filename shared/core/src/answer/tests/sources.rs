@@ -103,7 +103,7 @@ fn a2_all_faults_of_sources_and_alternatives_are_reported_at_once() {
     let none = "write at least one, such as {\"operator\": \"always\"}";
     let (no_condition, no_alternative) = (format!("no condition: {none}"), format!("no alternative: {none}"));
     let expected = [
-        ("/0/key", "there is no macro {external_idd}: the nearest is {external_id}"),
+        ("/0/key", "unknown macro {external_idd}; did you mean {external_id}?"),
         ("/1/key", "not one macro: write it with its modifiers, such as payout or result|map:approved=1"),
         ("/2/key", "required: a macro, such as payout or result|map:approved=1"),
         ("/3/key", "a secret has no place here: responses are masked before conditions look at them"),

@@ -126,7 +126,7 @@ fn q2_broken_dates_and_expressions_are_refused() {
         let faults = super::Template::parse(text, Place::Plain, ADMIN).map(|_| ()).unwrap_err();
         assert!(faults.len() == 1 && faults[0].offset == 6 && faults[0].detail.contains(part), "{text}: {faults:?}");
     };
-    refused("{now|date:%Y,Europe/Atlantis}", "there is no time zone \"Europe/Atlantis\"");
+    refused("{now|date:%Y,Europe/Atlantis}", "unknown time zone \"Europe/Atlantis\"");
     refused("{now|date:}", "date needs a format");
     refused("{now|date:%!}", "not a format of a time");
     refused("{now|date:a,b,c}", "write date:FORMAT,ZONE");
