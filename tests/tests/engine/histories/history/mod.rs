@@ -283,7 +283,7 @@ impl<'a> Player<'a> {
         ];
         let gone = log
             .iter()
-            .filter(|item| item["reason"].as_str().is_some_and(|reason| reason.contains("of the rule; resend")))
+            .filter(|item| item["reason"].as_str().is_some_and(|reason| reason.contains("of the rule; a resend")))
             .count();
         for (what, count) in counts.into_iter().chain([("steps gone", gone)]) {
             self.totals.count(what, count as u64);
