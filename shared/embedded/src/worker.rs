@@ -33,8 +33,8 @@ pub struct Stop<S> {
 /// Works the queue until it is asked to stop.
 ///
 /// A handler gets up to 16 messages of one lane and one owner, and acks each by a commit of its own. A message without an ack, after a return
-/// or a panic, is handed out again after a second. The threads of `costly` work the messages of owners that take much more processor
-/// time than usual, or more than their share beside others. One loop per store, since one loop alone is notified of changes.
+/// or a panic, is handed out again after a second. Messages of owners that take much more processor time than usual are worked by the
+/// threads of `costly`. One loop per store, since one loop alone is notified of changes.
 pub async fn work<H, Fut>(
     store: Store,
     limits: Limits,
@@ -58,9 +58,9 @@ pub async fn work<H, Fut>(
         let idle = picked.messages.is_empty();
         for (owner, messages) in apart(&store, picked.messages) {
             let receipts = messages.iter().map(|message| message.receipt.clone()).collect();
-            let gives_way = owner.as_ref().is_some_and(|owner| running.efforts.gives_way(owner, now));
+            let is_costly = owner.as_ref().is_some_and(|owner| running.efforts.is_costly(owner, now));
             let work = Measured::begin(|| handle(messages));
-            let task = if gives_way { running.tasks.spawn_on(work, costly) } else { running.tasks.spawn(work) };
+            let task = if is_costly { running.tasks.spawn_on(work, costly) } else { running.tasks.spawn(work) };
             running.batches.insert(task.id(), Batch { owner, receipts });
         }
         let nap = picked.next_due.map_or(NAP, |due| Duration::try_from(due.duration_since(now)).unwrap_or_default().min(NAP));
@@ -115,7 +115,7 @@ impl Running {
         };
         let Some(Batch { owner, receipts }) = self.batches.remove(&id) else { return };
         if let (Some(owner), Some(spent)) = (owner, spent) {
-            self.efforts.spent(&owner, receipts.len(), spent, now);
+            self.efforts.spent(owner, receipts.len(), spent, now);
         }
         let again = now.saturating_add(AGAIN).unwrap_or(now);
         for receipt in receipts {

@@ -14,7 +14,7 @@ mod victim;
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
-    process::ExitCode,
+    process::{Command, ExitCode},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -30,8 +30,6 @@ use crate::{
 
 /// The time that the attacks take.
 const ATTACK: Duration = Duration::from_secs(60);
-/// The nice value of the attacker's threads.
-const ATTACKER_PRIORITY: i32 = 15;
 /// Events before the first that counts.
 const WARM_UP: usize = 40;
 /// Events of the quiet load.
@@ -46,10 +44,20 @@ const LEAST_QUIET: Duration = Duration::from_millis(5);
 const MAX_ANONYMOUS_KIB: u64 = 128 * 1024;
 
 fn main() -> ExitCode {
-    // The attacker's threads must not take the server's processors: in production it has its own.
-    let give_way = || rustix::process::setpriority_process(None, ATTACKER_PRIORITY).map_or((), drop);
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(give_way).build();
     runtime.expect("a runtime can be made").block_on(bench())
+}
+
+/// Lets this thread, one of the attacker's, run only where the server leaves a processor idle: in production the attacker has its own. A low
+/// priority is not enough: a thread of the server that wakes up is not placed on a processor that is busy with it.
+fn give_way() {
+    let this = std::fs::read_link("/proc/thread-self").expect("the system shows its threads");
+    let thread = this.file_name().expect("it ends with the thread's id");
+    let changed = Command::new("chrt").args(["--idle", "--pid", "0"]).arg(thread).status();
+    assert!(
+        changed.is_ok_and(|status| status.success()),
+        "chrt of util-linux is needed: it gives the attacker's threads the policy idle"
+    );
 }
 
 async fn bench() -> ExitCode {

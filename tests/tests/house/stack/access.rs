@@ -37,6 +37,7 @@ pub(crate) const GRANTS: &[Grant] = &[
     ("MatcherRole", "DeliveryQueue", SEND),
     ("MatcherRole", "RetryQueue", SEND),
     ("MatcherRole", "EventsDeadLetters", SEND),
+    ("MatcherRole", "RejectedQueue", SEND),
     ("DeliveryRole", "DeliveryLogs", LOG),
     ("DeliveryRole", "Table", ITEMS),
     ("DeliveryRole", "Table/index/trouble", &["dynamodb:Query"]),

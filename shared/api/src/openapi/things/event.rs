@@ -181,7 +181,14 @@ fn accepted() -> RefOr<Schema> {
 }
 
 fn bus_event() -> RefOr<Schema> {
-    let kinds = ["Conversion Result Received", "Delivery Ended", "Tracking API Event", "Tracking API Failing"];
+    let kinds = [
+        "Conversion Result Received",
+        "Delivery Ended",
+        "Tracking API Event",
+        "Tracking API Failing",
+        "Receiver Down",
+        "Receiver Up",
+    ];
     record("An event that was published, as the bus would bring it")
         .has("version", text("Always `0`, as the bus writes it"))
         .has("id", pattern("The place among our events: ask for those after it with `after`", "^[0-9]+$"))

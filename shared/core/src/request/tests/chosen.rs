@@ -113,7 +113,10 @@ fn q6_all_faults_of_chosen_texts_are_reported_at_once() {
     check_refused(
         &part(json!([{"text": "{x}"}, {"when": [], "text": 5}, {"wen": [], "when": "x"}])),
         &[
-            ("/request/query/0/value/0/text", "character 1: unknown macro {x}: for a parameter of the affiliate's link write {query.x}"),
+            (
+                "/request/query/0/value/0/text",
+                "character 1: unknown macro {x}: for a parameter of the affiliate's link write {query.x}",
+            ),
             ("/request/query/0/value/1", "never reached: the text before it has no conditions"),
             ("/request/query/0/value/1/when", "no condition: write at least one, such as {\"operator\": \"always\"}"),
             ("/request/query/0/value/1/text", "a number is not a text: write a JSON string"),
