@@ -221,7 +221,14 @@ mod tests {
     #[test]
     fn only_published_events_are_described() {
         let described = serde_json::to_value(bus_event()).unwrap();
-        let kinds = ["Conversion Result Received", "Delivery Ended", "Tracking API Event", "Tracking API Failing"];
+        let kinds = [
+            "Conversion Result Received",
+            "Delivery Ended",
+            "Tracking API Event",
+            "Tracking API Failing",
+            "Receiver Down",
+            "Receiver Up",
+        ];
         assert_eq!(described["properties"]["detail-type"]["enum"], json!(kinds));
     }
 }
