@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The time that the attacks take.
-const ATTACK: Duration = Duration::from_secs(60);
+const ATTACK: Duration = Duration::from_mins(1);
 /// Events before the first that counts.
 const WARM_UP: usize = 40;
 /// Events of the quiet load.

@@ -111,7 +111,7 @@ impl Candidate<'_> {
                 }
                 Some(hold) => match self.after(delay, hold, event, released.get(&subject)) {
                     Answer::Sent(sent) => Verdict::about(event, Vec::new(), sent),
-                    Answer::Held(held, note) => Verdict { note: Some(note), ..Verdict::about(event, Vec::new(), held) },
+                    Answer::Held(postback, note) => Verdict { note: Some(note), ..Verdict::about(event, Vec::new(), postback) },
                     Answer::No(reasons) => Verdict::about(event, reasons, self.postback_event(event, &change.transactions)),
                 },
             }
