@@ -21,6 +21,7 @@ use futures_util::{
     FutureExt as _, TryFutureExt as _,
     future::{BoxFuture, Shared},
 };
+pub use tracking_core::template::MASK;
 use tracking_core::{id::Id, tracking_api::Binding};
 
 pub(crate) use self::{
@@ -29,9 +30,6 @@ pub(crate) use self::{
     shapes::derived,
 };
 use crate::backend::StoreError;
-
-/// The text in place of a secret's value.
-pub const MASK: &str = "***";
 
 /// The text in place of a secret whose value must be written again. It is no secret's value.
 pub(crate) const INACTIVE: &str = "(inactive)";

@@ -8,7 +8,7 @@ use std::{
     env,
     io::{BufRead, BufReader, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::Arc,
 };
 
@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use tracking_core::json;
 use tracking_embedded::{Limits, Store};
 use tracking_engine::backend::{Ack, Backend, Effects, Item, Key, Lane, Message, Order, Partition, Published, Range, Received};
+use tracking_tests::own_process::own_process;
 
 const FOLDER: &str = "TRACKING_TEST_FOLDER";
 const WIDE: Limits = Limits {
@@ -73,12 +74,8 @@ async fn what_was_answered_survives_a_kill() {
 
 /// Runs the other process until it has printed this many lines, and kills it. Returns the lines.
 fn run_and_kill(folder: &Path, lines: usize) -> Vec<String> {
-    let mut other = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "durability::commits_until_it_is_killed", "--ignored", "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut other =
+        own_process("durability::commits_until_it_is_killed").env(FOLDER, folder).stdout(Stdio::piped()).spawn().unwrap();
     let mut heard = Vec::new();
     for line in BufReader::new(other.stdout.take().unwrap()).lines() {
         let line = line.unwrap();

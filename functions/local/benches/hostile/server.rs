@@ -39,12 +39,6 @@ pub(crate) struct Memory {
     pub(crate) anonymous_kib: u64,
 }
 
-/// Reads the bytes that a process wrote to disk since its start.
-fn written(id: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{id}/io")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("write_bytes:"))?.trim().parse().ok()
-}
-
 impl Server {
     pub(crate) fn start() -> Self {
         let private = Permissions::from_mode(0o700);
@@ -59,7 +53,7 @@ impl Server {
         let (id, anonymous_kib) = (child.id(), Arc::<AtomicU64>::default());
         let most = Arc::clone(&anonymous_kib);
         thread::spawn(move || {
-            while let Some(kib) = status(id, "RssAnon:") {
+            while let Some(kib) = number(id, "status", "RssAnon:") {
                 most.fetch_max(kib, Ordering::Relaxed);
                 thread::sleep(LOOK_EVERY);
             }
@@ -79,14 +73,14 @@ impl Server {
 
     pub(crate) fn memory(&self) -> Memory {
         Memory {
-            peak_kib: status(self.id, "VmHWM:").expect("the server runs"),
+            peak_kib: number(self.id, "status", "VmHWM:").expect("the server runs"),
             anonymous_kib: self.anonymous_kib.load(Ordering::Relaxed),
         }
     }
 
     /// Returns the bytes that the server wrote to disk since its start; 0 where the system does not count them.
     pub(crate) fn written(&self) -> u64 {
-        written(self.id).unwrap_or_default()
+        number(self.id, "io", "write_bytes:").unwrap_or_default()
     }
 
     /// Makes a rule and returns its id.
@@ -143,9 +137,9 @@ fn token(data: &Path, of: &[&str]) -> String {
     String::from_utf8(made.stdout).expect("a token is text").trim_end().to_owned()
 }
 
-/// Reads a number of the process's status, in KiB.
-fn status(id: u32, name: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+/// Reads a number from a file of the process: `status` has KiB, `io` bytes.
+fn number(id: u32, file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{id}/{file}")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }

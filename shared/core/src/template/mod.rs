@@ -26,9 +26,9 @@ pub(crate) use self::parse::no_macro_in_argument;
 pub use self::{
     bound::{Bound, Reach},
     fault::{Expense, RenderFault},
-    traced::Traced,
+    traced::{MASK, Traced},
 };
-use self::{encode::Encoding, modifier::Modifier, modify::Stop, traced::MASK, value::Value};
+use self::{encode::Encoding, modifier::Modifier, modify::Stop, value::Value};
 pub use crate::expression::{MAX_STEPS, Steps};
 use crate::{
     answer::Answer,

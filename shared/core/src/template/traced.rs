@@ -6,7 +6,7 @@ use super::{Modifier, Scope, Slot, Template, Value};
 use crate::{change::Transaction, macros::Macro};
 
 /// The mask of every value that is made with a secret (Q5).
-pub(super) const MASK: &str = "***";
+pub const MASK: &str = "***";
 
 /// One macro of a template in one rendering.
 #[derive(Clone, PartialEq, Eq)]

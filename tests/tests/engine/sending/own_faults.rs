@@ -8,7 +8,10 @@ use tracking_engine::{
     DeliveryFilter,
     sender::{Lookups, Nameservers, Sender, SenderSettings},
 };
-use tracking_tests::world::{HandClock, Reply, World, event, transaction};
+use tracking_tests::{
+    own_process::{assert_passed, own_process},
+    world::{HandClock, Reply, World, event, transaction},
+};
 
 use crate::sending::support::{Receiver, engine, log, ok, post, rule, soon, store, work};
 
@@ -98,12 +101,10 @@ async fn f6_without_a_nameserver_deliveries_wait_uncharged() {
 /// Runs the test below in a process of its own that may have few files open.
 #[test]
 fn f6_at_the_descriptor_limit_deliveries_wait_uncharged() {
-    let binary = std::env::current_exe().unwrap();
-    let test = "sending::own_faults::with_few_descriptors";
-    let script = format!("ulimit -n 96; exec \"$0\" --exact {test} --ignored --nocapture");
-    let ended = Command::new("sh").arg("-c").arg(script).arg(binary).output().unwrap();
-    let output = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success() && output.contains("1 passed"), "{output}");
+    let other = own_process("sending::own_faults::with_few_descriptors");
+    let mut limited = Command::new("sh");
+    limited.args(["-c", r#"ulimit -n 96; exec "$0" "$@""#]).arg(other.get_program()).args(other.get_args());
+    assert_passed(&limited.output().unwrap());
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Proxies that the environment names are not used: a request goes where its rule says.
 
-use std::{env, process::Command};
+use std::env;
+
+use tracking_tests::own_process::{assert_passed, own_process};
 
 use crate::sending::support::{Receiver, get, ok, outcome, sender, soon};
 
@@ -18,8 +20,8 @@ async fn sends_past_the_proxies() {
 #[tokio::test]
 async fn proxies_of_the_environment_are_not_used() {
     let (receiver, proxy) = (Receiver::saying(ok("direct")).await, Receiver::saying(ok("proxy")).await);
-    let mut other = Command::new(env::current_exe().unwrap());
-    other.args(["--exact", "sending::proxies::sends_past_the_proxies", "--ignored"]).env(TARGET, receiver.url("/"));
+    let mut other = own_process("sending::proxies::sends_past_the_proxies");
+    other.env(TARGET, receiver.url("/"));
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         other.env(name, proxy.url("/"));
     }
@@ -27,6 +29,6 @@ async fn proxies_of_the_environment_are_not_used() {
         other.env_remove(name);
     }
     let output = tokio::task::spawn_blocking(move || other.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_passed(&output);
     assert_eq!((receiver.requests().len(), proxy.connections()), (1, 0));
 }
