@@ -61,6 +61,14 @@ pub enum OpenError {
         /// The newest format that this program knows.
         known: usize,
     },
+    /// The file was written by an older program, and may only be read here.
+    #[error("the store has format {found}, this program reads format {known}: `tracking serve` on this folder brings it there")]
+    Older {
+        /// Its format.
+        found: i64,
+        /// The format that this program reads.
+        known: usize,
+    },
     /// `SQLite` can't open or read the file.
     #[error("the store's file can't be opened")]
     File(#[from] rusqlite::Error),

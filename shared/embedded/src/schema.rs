@@ -5,13 +5,16 @@ use rusqlite::Connection;
 use crate::open::OpenError;
 
 /// Step n brings a file of version n to version n + 1.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_first.sql")];
+const STEPS: &[&str] = &[include_str!("../migrations/0001_first.sql"), include_str!("../migrations/0002_rows_in_order.sql")];
 
 /// Brings the file to the newest version. Each step is done wholly or not at all.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     let known = STEPS.len();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let start = usize::try_from(found).ok().filter(|&version| version <= known).ok_or(OpenError::Newer { found, known })?;
+    if (1..known).contains(&start) {
+        tracing::info!(from = start, to = known, "the store is brought to the present format, which may take minutes");
+    }
     for (version, step) in STEPS.iter().enumerate().skip(start) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
@@ -21,15 +24,15 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Returns true if the file has the tables that this program knows.
+/// Returns true if the file has the tables that this program knows, false if it has none.
 ///
 /// # Errors
-/// The format of the file is newer.
+/// The format of the file is newer or older.
 pub(crate) fn is_made(connection: &Connection) -> Result<bool, OpenError> {
     let known = STEPS.len();
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let version = usize::try_from(found).ok().filter(|&version| version <= known).ok_or(OpenError::Newer { found, known })?;
-    Ok(version == known)
+    if (1..known).contains(&version) { Err(OpenError::Older { found, known }) } else { Ok(version == known) }
 }
 
 /// Returns the incarnation of the last process that opened the file.

@@ -62,8 +62,7 @@ impl Store {
         let changed = Arc::new(Notify::new());
         let checkpoints = open::writing(folder, durability)?;
         let synced = (durability == Durability::Full).then(|| Arc::clone(&data));
-        let started = write::start(connection, checkpoints, synced, Arc::clone(&lanes), Arc::clone(&changed));
-        let (jobs, thread) = started.map_err(OpenError::Thread)?;
+        let (jobs, thread) = write::start(connection, checkpoints, synced, Arc::clone(&lanes), Arc::clone(&changed))?;
         let (jobs, thread, readers) = (Some(jobs), Some(thread), Readers::new(folder));
         Ok(Self { inner: Arc::new(Inner { incarnation, jobs, thread, readers, lanes, changed, _data: data, _lock: lock }) })
     }

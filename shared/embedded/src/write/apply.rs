@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use tracking_engine::backend::{Effects, Item, Key, Published, Swap, Swapped};
 
+use super::ids::MessageIds;
 use crate::{
     lanes::{self, Due, PendingAck},
     read, time,
@@ -53,7 +54,7 @@ fn update(connection: &Connection, key: &Key, rev: u64, item: &Item) -> rusqlite
 pub(super) fn effects<'a>(
     connection: &Connection,
     effects: &Effects,
-    due: &mut impl Iterator<Item = Due>,
+    (ids, due): (&mut MessageIds, &mut impl Iterator<Item = Due>),
     placed: &mut Vec<(i64, Due)>,
     acks: &mut impl Iterator<Item = &'a Option<PendingAck>>,
 ) -> rusqlite::Result<()> {
@@ -61,8 +62,10 @@ pub(super) fn effects<'a>(
     effects.publish.iter().try_for_each(|event| publish(connection, event))?;
     effects.put_published.iter().try_for_each(|item| put(connection, item))?;
     for (message, due) in effects.send.iter().zip(due) {
-        let sql = "INSERT INTO messages (lane, grp, visible_at, waiting, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let id = connection.prepare_cached(sql)?.insert((
+        let id = ids.give(connection)?;
+        let sql = "INSERT INTO messages (id, lane, grp, visible_at, waiting, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        connection.prepare_cached(sql)?.execute((
+            id,
             lanes::name(message.lane),
             &message.group,
             due.visible_at,
@@ -89,7 +92,7 @@ fn publish(connection: &Connection, event: &Published) -> rusqlite::Result<()> {
 
 fn put(connection: &Connection, item: &Item) -> rusqlite::Result<()> {
     let sql = "INSERT INTO items (pk, sk, rev, expires, trouble_pk, trouble_sk, body) VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6) \
-        ON CONFLICT DO UPDATE SET rev = rev + 1, expires = excluded.expires, trouble_pk = excluded.trouble_pk, \
+        ON CONFLICT (pk, sk) DO UPDATE SET rev = rev + 1, expires = excluded.expires, trouble_pk = excluded.trouble_pk, \
         trouble_sk = excluded.trouble_sk, body = excluded.body";
     let (expires, attention) = (item.expires.map(time::up), item.attention.as_ref());
     let (partition, sort) = (attention.map(|key| &key.partition), attention.map(|key| &key.sort));
@@ -115,6 +118,6 @@ pub(super) fn purge(connection: &Connection, until: i64) -> rusqlite::Result<usi
     // The oldest come first: the first event that isn't old ends the search.
     let sql = "DELETE FROM bus WHERE seq IN (SELECT seq FROM (SELECT seq, at FROM bus ORDER BY seq LIMIT ?2) WHERE at < ?1)";
     let events = connection.prepare_cached(sql)?.execute((old.to_string(), PURGE))?;
-    let sql = "DELETE FROM items WHERE (pk, sk) IN (SELECT pk, sk FROM items WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
+    let sql = "DELETE FROM items WHERE id IN (SELECT id FROM items WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
     Ok(events + connection.prepare_cached(sql)?.execute((until, PURGE))?)
 }

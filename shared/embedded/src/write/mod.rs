@@ -7,6 +7,7 @@
 
 mod apply;
 mod checkpoint;
+mod ids;
 mod queue;
 
 use std::{
@@ -23,10 +24,12 @@ use tracking_engine::backend::{Effects, StoreError, Swap, Swapped};
 
 use crate::{
     lanes::{Due, Lanes, PendingAck},
+    open::OpenError,
     read::unavailable,
 };
 pub(crate) use apply::PURGE;
 use checkpoint::Checkpointer;
+use ids::MessageIds;
 use queue::Jobs;
 
 /// The sender of an answer. The caller may have stopped waiting.
@@ -91,6 +94,7 @@ pub(crate) fn lock(lanes: &Mutex<Lanes>) -> MutexGuard<'_, Lanes> {
 /// The writing thread.
 pub(crate) struct Writer {
     connection: Connection,
+    ids: MessageIds,
     lanes: SharedLanes,
     changed: Arc<Notify>,
     checkpointer: Checkpointer,
@@ -104,12 +108,13 @@ pub(crate) fn start(
     data: Option<Arc<File>>,
     lanes: SharedLanes,
     changed: Arc<Notify>,
-) -> std::io::Result<(Sender<Job>, std::thread::JoinHandle<()>)> {
-    let checkpointer = Checkpointer::start(checkpoints, data)?;
-    let writer = Writer { connection, lanes, changed, checkpointer };
+) -> Result<(Sender<Job>, std::thread::JoinHandle<()>), OpenError> {
+    let ids = MessageIds::load(&connection)?;
+    let checkpointer = Checkpointer::start(checkpoints, data).map_err(OpenError::Thread)?;
+    let writer = Writer { connection, ids, lanes, changed, checkpointer };
     let (sender, jobs) = channel();
-    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
-    Ok((sender, thread))
+    let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs));
+    Ok((sender, thread.map_err(OpenError::Thread)?))
 }
 
 impl Writer {
@@ -141,6 +146,7 @@ impl Writer {
             }
             Err(error) => {
                 tracing::error!(%error, jobs = group.len(), "a group of jobs could not be written");
+                self.ids.failed();
                 let mut lanes = lock(&self.lanes);
                 acks.into_iter().flatten().for_each(|ack| lanes.ack_failed(ack));
                 drop(lanes);
@@ -172,7 +178,7 @@ impl Writer {
                 }
                 Job::Commit { effects, .. } => {
                     for effects in effects {
-                        apply::effects(&transaction, effects, &mut due, &mut placed, &mut acks)?;
+                        apply::effects(&transaction, effects, (&mut self.ids, &mut due), &mut placed, &mut acks)?;
                     }
                     Done::Committed
                 }

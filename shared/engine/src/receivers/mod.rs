@@ -9,6 +9,7 @@
 //! outbox.
 
 pub(crate) mod memory;
+mod pace;
 mod people;
 pub(crate) mod queue;
 mod recovery;
@@ -32,6 +33,7 @@ use crate::{
     store::Store,
 };
 use memory::{Memory, Recalled, ToDo};
+use pace::FilingPace;
 use row::ReceiverRow;
 
 /// The tries to change a row that others change.
@@ -71,13 +73,15 @@ impl Outage {
 pub struct Receivers<B> {
     store: Arc<Store<B>>,
     memory: Memory,
+    /// The pace of filing.
+    pub(crate) pace: FilingPace,
 }
 
 impl<B: Backend> Receivers<B> {
     /// The service over this store.
     pub(crate) fn new(store: &Arc<Store<B>>) -> Self {
         let is_shared = store.settings.rule_lifetime.is_some();
-        Self { store: Arc::clone(store), memory: Memory::new(is_shared) }
+        Self { store: Arc::clone(store), memory: Memory::new(is_shared), pace: FilingPace::default() }
     }
 
     /// Returns the outage for which a delivery is to wait, if its receiver is down. `has_waited`: it has waited for it before.

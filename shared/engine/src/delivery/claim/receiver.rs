@@ -89,6 +89,7 @@ async fn file<B: Backend>(
     (outage, attempt): (&Outage, u32),
 ) -> Result<Step, StoreError> {
     let Asking { received, owed, .. } = asking;
+    deliveries.receivers.pace.turn(&owed.owner).await;
     let now = deliveries.store.now();
     let known = view.records.get(&owed.id);
     let receiver = &outage.receiver.id;
