@@ -54,10 +54,10 @@ impl Attacker {
         }
     }
 
-    /// Runs these attacks until then; all of them if none is named.
+    /// Runs these attacks until then.
     pub(crate) async fn run(self: Arc<Self>, until: Instant, only: Vec<&'static str>) {
         let mut attacks = JoinSet::new();
-        for name in NAMES.into_iter().filter(|name| only.is_empty() || only.contains(name)) {
+        for name in only {
             attacks.spawn(Arc::clone(&self).attack(name, until));
         }
         attacks.join_all().await;

@@ -1,8 +1,10 @@
 //! The cost of a hostile affiliate to the others: another affiliate's postbacks, the server's memory and its liveness, while the attacker
-//! tries everything that the budgets bound at once.
+//! tries everything that the budgets bound: first each attack by itself, then all of them at once.
 //!
 //! `cargo bench -p tracking-local --bench hostile`; with `-- --only f4` (also several times) only these attacks run, by their names
-//! in [`attacks`], or [`anonymous`]. It takes about two minutes once it is built, and ends with 1 if a limit is passed.
+//! in [`attacks`], or [`anonymous`]. It takes about seven minutes once it is built, and ends with 1 if a limit is passed. With all attacks
+//! at once, ten times the events of the victim and twenty rules behind each receiver that hangs share two processors with it: that p99 is
+//! printed and has no limit.
 
 mod anonymous;
 mod attacks;
@@ -28,8 +30,9 @@ use crate::{
     victim::{Load, Victim},
 };
 
-/// The time that the attacks take.
-const ATTACK: Duration = Duration::from_mins(1);
+/// The time of one attack by itself, and of all at once.
+const ONE: Duration = Duration::from_secs(20);
+const ALL: Duration = Duration::from_mins(1);
 /// Events before the first that counts.
 const WARM_UP: usize = 40;
 /// Events of the quiet load.
@@ -65,35 +68,56 @@ async fn bench() -> ExitCode {
     raise_descriptors();
     let server = Arc::new(Server::start());
     let victim = Victim::start(&server).await;
-    let is_chosen = |name: &str| only.is_empty() || only.contains(&name);
+    let is_chosen = |name: &&str| only.is_empty() || only.contains(name);
     // First, while the store is small and the machine at rest.
-    let mut is_held = !is_chosen(anonymous::NAME) || anonymous::run(&server, &victim).await;
-    if attacks::NAMES.into_iter().any(is_chosen) {
-        is_held &= attack(&server, &victim, only).await;
+    let mut is_held = !is_chosen(&anonymous::NAME) || anonymous::run(&server, &victim).await;
+    let chosen: Vec<_> = attacks::NAMES.into_iter().filter(is_chosen).collect();
+    if !chosen.is_empty() {
+        is_held &= attack(&server, &victim, &chosen).await;
     }
     server.end();
     if is_held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Attacks the server in these ways at once. Returns true if the limits are kept.
-async fn attack(server: &Arc<Server>, victim: &Victim, only: Vec<&'static str>) -> bool {
+/// Attacks the server in each of these ways, then in all of them at once. Returns true if the limits are kept.
+async fn attack(server: &Arc<Server>, victim: &Victim, only: &[&'static str]) -> bool {
     let hostile = Arc::new(Attacker::prepare(server).await);
     victim.load("warm", WARM_UP, EVERY).await;
     let before = server.written();
     let quiet = victim.load("quiet", QUIET_EVENTS, EVERY).await;
-    let (rested, between) = (server.memory(), server.written());
-    report("quiet", &quiet, rested, between - before);
-    let attacks = tokio::spawn(Arc::clone(&hostile).run(now() + ATTACK, only));
-    let events = usize::try_from(ATTACK.as_millis() / EVERY.as_millis()).expect("a small number");
-    let attacked = victim.load("attacked", events, EVERY).await;
-    attacks.await.expect("the attacks don't panic");
-    let peak = server.memory();
-    report("under attack", &attacked, peak, server.written() - between);
+    report("quiet", &quiet, server.memory(), server.written() - before);
+    let mut is_held = true;
+    for name in only {
+        let attacked = under(server, victim, &hostile, (name, vec![name], ONE)).await;
+        is_held &= are_kept(&[late(&quiet, &attacked), lost(&attacked)]);
+    }
+    if only.len() > 1 {
+        let attacked = under(server, victim, &hostile, ("together", only.to_vec(), ALL)).await;
+        let (_, late) = late(&quiet, &attacked);
+        say(&format!("no limit: {late}"));
+        is_held &= are_kept(&[lost(&attacked)]);
+    }
     say("answers to the attacker:");
     for (attack, outcomes) in hostile.outcomes() {
         say(&format!("  {attack}: {}", in_words(&outcomes)));
     }
-    verdict(&quiet, &attacked, peak)
+    is_held & are_kept(&[lost(&quiet), large(server.memory())])
+}
+
+/// Loads the victim during these attacks.
+async fn under(
+    server: &Arc<Server>,
+    victim: &Victim,
+    hostile: &Arc<Attacker>,
+    (name, attacks, time): (&'static str, Vec<&'static str>, Duration),
+) -> Load {
+    let before = server.written();
+    let attacks = tokio::spawn(Arc::clone(hostile).run(now() + time, attacks));
+    let events = usize::try_from(time.as_millis() / EVERY.as_millis()).expect("a small number");
+    let attacked = victim.load(name, events, EVERY).await;
+    attacks.await.expect("the attacks don't panic");
+    report(name, &attacked, server.memory(), server.written() - before);
+    attacked
 }
 
 /// Returns the attacks that the arguments choose; none means all.
@@ -131,25 +155,23 @@ fn report(phase: &str, load: &Load, memory: Memory, written: u64) {
     say(&format!("  slowest, by the event's number ({EVERY:?} apart): {}", slowest.join(", ")));
 }
 
-/// Prints each limit with its measurement. Returns true if all limits were kept.
-fn verdict(quiet: &Load, attacked: &Load, peak: Memory) -> bool {
-    let ratio = |percent, least: Duration| {
-        attacked.percentile(percent).as_secs_f64() / quiet.percentile(percent).max(least).as_secs_f64()
-    };
-    say(&format!("p50 under attack: {:.1} times the quiet one", ratio(50, Duration::from_micros(1))));
-    let (late, lost) = (ratio(99, LEAST_QUIET), quiet.lost() + attacked.lost());
-    let limits = [
-        (
-            late <= MAX_RATIO,
-            format!("p99 {late:.1} times the quiet one, counted as at least {LEAST_QUIET:?}: at most {MAX_RATIO} is allowed"),
-        ),
-        (
-            peak.anonymous_kib <= MAX_ANONYMOUS_KIB,
-            format!("{} MiB of anonymous memory: at most {} are allowed", peak.anonymous_kib / 1024, MAX_ANONYMOUS_KIB / 1024),
-        ),
-        (lost == 0, format!("{lost} postbacks lost: none is allowed")),
-    ];
-    are_kept(&limits)
+/// The limit of the time of the victim's postbacks.
+fn late(quiet: &Load, attacked: &Load) -> (bool, String) {
+    let quiet = quiet.percentile(99).max(LEAST_QUIET);
+    let late = attacked.percentile(99).as_secs_f64() / quiet.as_secs_f64();
+    let text = format!("p99 {late:.1} times the quiet one, counted as at least {LEAST_QUIET:?}: at most {MAX_RATIO} is allowed");
+    (late <= MAX_RATIO, text)
+}
+
+/// The limit of lost postbacks.
+fn lost(load: &Load) -> (bool, String) {
+    (load.lost() == 0, format!("{} postbacks lost: none is allowed", load.lost()))
+}
+
+/// The limit of the server's memory.
+fn large(peak: Memory) -> (bool, String) {
+    let text = format!("{} MiB of anonymous memory: at most {} are allowed", peak.anonymous_kib / 1024, MAX_ANONYMOUS_KIB / 1024);
+    (peak.anonymous_kib <= MAX_ANONYMOUS_KIB, text)
 }
 
 /// Prints limits, each with `true` if it was kept. Returns true if all were kept.

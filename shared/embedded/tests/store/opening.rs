@@ -4,7 +4,7 @@ use crate::support::{self, all, at, bodies, commit, open, send, store};
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 use tracking_core::json;
-use tracking_embedded::{BusEvent, OpenError, Store};
+use tracking_embedded::{BusEvent, OpenError, ReadOnlyStore, Store};
 use tracking_engine::backend::{Backend, Effects, Item, Key, Order, Partition, Published, Range};
 
 /// Makes a database that a test wrote private to its owner, as the store does.
@@ -74,7 +74,7 @@ fn a_file_of_a_newer_program_is_refused() {
     private(folder.path());
     drop(file);
     let Err(error) = Store::open(folder.path()) else { panic!("it was opened") };
-    assert_eq!(error.to_string(), "the store has format 99, this program knows formats up to 1: use the newer program");
+    assert_eq!(error.to_string(), "the store has format 99, this program knows formats up to 2: use the newer program");
 }
 
 #[test]
@@ -85,13 +85,45 @@ fn a_file_that_is_no_store_is_refused() {
     assert!(matches!(Store::open(folder.path()), Err(OpenError::File(_))));
 }
 
-#[tokio::test]
-async fn a_file_of_the_first_version_is_read() {
-    let folder = tempfile::tempdir().unwrap();
+/// A folder with a file as the first version wrote it.
+fn first_version() -> tempfile::TempDir {
+    let folder = support::folder();
     let file = Connection::open(folder.path().join("tracking.db")).unwrap();
     file.execute_batch(include_str!("v1.sql")).unwrap();
     drop(file);
     private(folder.path());
+    folder
+}
+
+#[test]
+fn a_file_of_the_first_version_can_not_be_read_without_writing() {
+    let folder = first_version();
+    let Err(error) = ReadOnlyStore::open(folder.path()) else { panic!("it was opened") };
+    let expected = "the store has format 1, this program reads format 2: `tracking serve` on this folder brings it there";
+    assert_eq!(error.to_string(), expected);
+    drop(open(folder.path()));
+    ReadOnlyStore::open(folder.path()).unwrap();
+}
+
+#[tokio::test]
+async fn the_id_of_a_message_that_is_gone_is_never_given_again() {
+    let (store, folder) = store();
+    let id = async |store: &Store| {
+        send(store, vec![support::fresh("g", "m")]).await;
+        let received = all(store, at(0)).remove(0);
+        commit(store, received.done()).await;
+        received.id.parse::<i64>().unwrap()
+    };
+    assert_eq!((id(&store).await, id(&store).await), (1, 2));
+    drop(store);
+    let store = open(folder.path());
+    let third = id(&store).await;
+    assert!(third > 2, "{third}");
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_read() {
+    let folder = first_version();
     let store = open(folder.path());
     assert_eq!(store.incarnation(), 42);
     let item = Item {

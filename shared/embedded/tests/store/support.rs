@@ -1,15 +1,20 @@
 //! Helpers for the tests of the queue: a store in a folder of its own, and short names for messages.
 
-use std::path::Path;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path};
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::backend::{Ack, Backend, Effects, Lane, Message, Received};
 
+/// Makes a folder for its owner alone, which is removed with the test.
+pub(crate) fn folder() -> TempDir {
+    tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
 /// Makes a store whose folder is removed with the test.
 pub(crate) fn store() -> (Store, TempDir) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     (open(folder.path()), folder)
 }
 
