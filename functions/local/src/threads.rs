@@ -20,8 +20,6 @@ impl LowPriorityThreads {
     /// The operating system allows no more threads.
     pub(crate) fn start() -> io::Result<Self> {
         let mut threads = Builder::new_multi_thread();
-        // As many for heavy pieces of work: each has memory of its own, and the processor is shared by all.
-        threads.max_blocking_threads(THREADS);
         threads.worker_threads(THREADS).thread_name("affiliates").on_thread_start(|| tracking_engine::lower_priority(NICE));
         Ok(Self(Some(threads.enable_all().build()?)))
     }

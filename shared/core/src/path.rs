@@ -70,10 +70,15 @@ impl FromStr for FieldPath {
 }
 
 impl Step {
-    /// Reads `0` or `key=value`.
+    /// Reads `0` or `key=value`; also `key == "value"`, as other languages of paths write it.
     fn in_brackets(text: &str) -> Result<Self, NotAPath> {
         match text.split_once('=') {
-            Some((key, value)) => Ok(Self::Select { key: key.parse()?, value: value.into() }),
+            Some((key, value)) => {
+                let value = value.strip_prefix('=').unwrap_or(value).trim();
+                let quoted = |mark| value.strip_prefix(mark)?.strip_suffix(mark);
+                let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(value);
+                Ok(Self::Select { key: key.trim().parse()?, value: value.into() })
+            }
             None if text.len() <= 3 && text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().map(Self::Index).map_err(|_| NotAPath)
             }

@@ -68,14 +68,23 @@ impl Body {
 
     /// The reason why none of these paths can find anything in this body; `None` if one may. The first step of a path may be a macro.
     pub(super) fn misfit<'p>(&self, mut paths: impl Iterator<Item = &'p FieldPath>) -> Option<String> {
-        let Self::Xml(document) = self else { return self.unreadable().map(ToOwned::to_owned) };
-        let is_root = |path: &FieldPath| match path.0.first() {
-            Some(Step::Key(key)) => **key == *document.root() || key.contains(BLANK),
-            _ => false,
-        };
-        let shown: String = document.root().chars().take(MAX_SHOWN_CHARS).collect();
-        let misses = !paths.any(is_root);
-        misses.then(|| format!("the body is XML with the root element {shown}, which no condition names"))
+        match self {
+            Self::Xml(document) => {
+                let is_root = |path: &FieldPath| match path.0.first() {
+                    Some(Step::Key(key)) => **key == *document.root() || key.contains(BLANK),
+                    _ => false,
+                };
+                let misses = !paths.any(is_root);
+                misses.then(|| {
+                    format!("the body is XML with the root element {}, which no condition names", shown(document.root()))
+                })
+            }
+            Self::Json(document @ (Value::Object(_) | Value::Array(_))) => {
+                let first = obstacle(document, paths.next()?)?;
+                paths.all(|path| obstacle(document, path).is_some()).then_some(first)
+            }
+            _ => self.unreadable().map(ToOwned::to_owned),
+        }
     }
 
     /// The text of a field; `None` if it is missing.
@@ -111,8 +120,45 @@ fn looks_like_form(bytes: &[u8]) -> bool {
     name.len() < bytes.len() && !name.is_empty() && name.iter().all(is_name)
 }
 
+/// The beginning of a name, for a note.
+fn shown(name: &str) -> String {
+    name.chars().take(MAX_SHOWN_CHARS).collect()
+}
+
+/// The place at which a document has another kind of value than the path needs there, as a sentence. `None`: the path fits, or ends at
+/// something that is missing or `null`.
+fn obstacle(document: &Value, path: &FieldPath) -> Option<String> {
+    let mut value = document;
+    for (place, step) in path.0.iter().enumerate() {
+        let (fits, wanted) = match step {
+            Step::Key(_) => (value.is_object(), "an object"),
+            Step::Index(_) | Step::Select { .. } => (value.is_array(), "a list"),
+        };
+        if !fits {
+            let found = match value {
+                Value::Null => return None,
+                Value::Object(_) => "an object",
+                Value::Array(_) => "a list",
+                Value::String(_) => "a text",
+                _ => "a single value",
+            };
+            let name = match place {
+                0 => "the body".to_owned(),
+                _ => shown(&FieldPath(path.0[..place].to_vec()).name().replace(BLANK, "{…}")),
+            };
+            return Some(format!("{name} is {found}, not {wanted}"));
+        }
+        value = one_step(value, step)?;
+    }
+    None
+}
+
 fn step_into<'v>(document: &'v Value, path: &FieldPath) -> Option<&'v Value> {
-    path.0.iter().try_fold(document, |value, step| match step {
+    path.0.iter().try_fold(document, one_step)
+}
+
+fn one_step<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
+    match step {
         Step::Key(key) => value.get(&**key),
         Step::Index(index) => value.get(*index),
         Step::Select { key, value: wanted } => {
@@ -120,7 +166,7 @@ fn step_into<'v>(document: &'v Value, path: &FieldPath) -> Option<&'v Value> {
             let is_wanted = |entry: &&Value| selected_by(entry, key, &name).is_some_and(|found| found == **wanted);
             value.as_array()?.iter().find(is_wanted)
         }
-    })
+    }
 }
 
 /// The text by which an entry is selected. A key with a dot may be written without a backslash, as it was before keys could be nested.

@@ -265,7 +265,12 @@ impl AnswerRules {
             };
         };
         let verdict = rule.then.unwrap_or(Verdict::Branch);
-        if let Some(misfit) = misfit.filter(|_| verdict == Verdict::Delivered && self.asks_again() && !rule.knows(answer)) {
+        let is_lost = match verdict {
+            Verdict::Delivered => !rule.knows(answer),
+            Verdict::Failed => rule.reads_fields() && !rule.reads_text() && Verdict::of_status(answer.status) != Verdict::Failed,
+            _ => false,
+        };
+        if let Some(misfit) = misfit.filter(|_| is_lost && self.asks_again()) {
             return Judgement { reason: Some(misfit), notes, ..Judgement::of(Verdict::Retry) };
         }
         if rule.set.reads_fields()
@@ -313,10 +318,11 @@ impl AnswerRules {
         self.conditions().filter_map(Condition::field)
     }
 
-    /// Returns true if a field of the body may ask for the same request again.
+    /// Returns true if a field of the body, or what no rule names, may ask for the same request again.
     fn asks_again(&self) -> bool {
+        let goes_on = matches!(self.otherwise, Some(Verdict::Pending | Verdict::Retry));
         let mut rules = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Pending));
-        rules.any(|rule| rule.conditions().any(|condition| condition.field().is_some()))
+        goes_on || rules.any(AnswerRule::reads_fields)
     }
 
     /// Returns true if a rule takes some bodies as delivered and no rule names the meaning of the others: with a 2xx status they count as
@@ -384,10 +390,18 @@ impl AnswerRule {
     /// Returns true if the rule holds for a reason other than missing fields in a body without any: for its text, a header, any response,
     /// or the status of a response without a body.
     fn knows(&self, answer: &Answer) -> bool {
-        let reads_text = self.conditions().any(Condition::reads_text);
-        let reads_field = self.conditions().any(|condition| condition.field().is_some());
-        let is_of_status = !reads_field && self.conditions().any(Condition::asks_status);
-        self.when.is_always() || reads_text || (is_of_status && answer.body().trim_ascii().is_empty())
+        let is_of_status = !self.reads_fields() && self.conditions().any(Condition::asks_status);
+        self.when.is_always() || self.reads_text() || (is_of_status && answer.body().trim_ascii().is_empty())
+    }
+
+    /// Returns true if a condition looks at a field of the body.
+    fn reads_fields(&self) -> bool {
+        self.conditions().any(|condition| condition.field().is_some())
+    }
+
+    /// Returns true if a condition looks at the whole body or a header.
+    fn reads_text(&self) -> bool {
+        self.conditions().any(Condition::reads_text)
     }
 
     fn bytes(&self) -> usize {

@@ -66,13 +66,22 @@ pub(crate) fn causation(fields: &mut Fields) -> Option<Causation> {
     Some(Causation { tracking_api_id: tracking_api_id?, depth: depth? })
 }
 
+/// The platform's words for types and sources.
+const TYPES: [&str; 7] = ["click", "view", "lead", "send", "prospect", "sale", "custom"];
+const SOURCES: [&str; 3] = ["link", "iframe", "api"];
+
+/// A word of the platform in its own spelling, whatever the case in which it came; another word as it is.
+fn as_known(word: String, known: &[&str]) -> String {
+    known.iter().find(|known| known.eq_ignore_ascii_case(&word)).map_or(word, |known| (*known).to_owned())
+}
+
 /// A conversion from its own fields.
 pub(crate) fn conversion(fields: &mut Fields) -> Option<Conversion> {
     let conversion_id = fields.required("conversion_id", &ID);
     let version = fields.required("version", &VERSION);
     let change = fields.required("change", &CHANGE);
-    let conversion_type = fields.required("type", &WORD);
-    let source = fields.required("source", &WORD);
+    let conversion_type = fields.required("type", &WORD).map(|word| as_known(word, &TYPES));
+    let source = fields.required("source", &WORD).map(|word| as_known(word, &SOURCES));
     let affiliate_id = fields.required("affiliate_id", &ID);
     let advertiser_id = fields.required("advertiser_id", &ID);
     let offer_id = fields.required("offer_id", &ID);

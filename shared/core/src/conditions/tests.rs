@@ -384,7 +384,7 @@ fn case_c3_words_compare_without_case() {
     };
     check("as the platform may write them", &wanted, edited("Iframe", "SALE", Value::Null), &[]);
     check("custom ones", &wanted, edited("IFRAME", "Custom", json!("sign up")), &[]);
-    let other = ("source", "source is Link; the rule wants iframe");
+    let other = ("source", "source is link; the rule wants iframe");
     check("another", &wanted, edited("Link", "sale", Value::Null), &[other]);
 }
 

@@ -35,6 +35,7 @@ use crate::{
     event::Event,
     fault::Faults,
     macros::{Fixed, Macro},
+    path::FieldPath,
 };
 
 /// The longest rendered text of one template, in bytes: modifiers can make a short value long.
@@ -365,7 +366,12 @@ impl Template {
 
     /// Returns true if a macro reads a field of the response's body.
     pub(crate) fn reads_fields(&self) -> bool {
-        self.uses().any(|used| matches!(used.source, Macro::Body(_)))
+        self.body_field().is_some()
+    }
+
+    /// The first field of the response's body that a macro reads.
+    pub(crate) fn body_field(&self) -> Option<&FieldPath> {
+        self.uses().find_map(|used| if let Macro::Body(path) = &used.source { Some(path) } else { None })
     }
 
     /// The text with `blank` in place of each macro.

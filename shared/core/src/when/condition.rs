@@ -200,7 +200,11 @@ impl Condition {
 
     /// The field of the body that it reads, with blanks for macros.
     pub(crate) fn field(&self) -> Option<&FieldPath> {
-        if let Some(Source::Body(path)) = &self.source { Some(path) } else { None }
+        match &self.source {
+            Some(Source::Body(path)) => Some(path),
+            Some(Source::Macro(template)) => template.body_field(),
+            _ => None,
+        }
     }
 
     /// Returns true if it reads the whole body or a header.

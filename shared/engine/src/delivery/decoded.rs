@@ -5,7 +5,10 @@
 use std::io::Read;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::{
+    bufread::GzDecoder,
+    read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder},
+};
 use percent_encoding::percent_decode_str;
 use tracking_core::answer::{Answer, Cut};
 use url::form_urlencoded::byte_serialize;
@@ -72,11 +75,12 @@ fn unescaped(text: &str, encoding: &'static Encoding) -> String {
 
 /// The answer without its content encodings, the last of which is undone first.
 fn inflated(mut answer: Answer) -> Answer {
-    let codings = answer.header("content-encoding").unwrap_or_default().to_ascii_lowercase();
+    let named = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+    let codings = named.map(|(_, value)| value.to_ascii_lowercase()).collect::<Vec<_>>().join(",");
     for coding in codings.rsplit(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")).take(MAX_CODINGS) {
         let body = answer.body();
         let inflated = match coding {
-            "gzip" | "x-gzip" => read(MultiGzDecoder::new(body), answer.is_cut()),
+            "gzip" | "x-gzip" => read(MultiGzDecoder::new(body), answer.is_cut()).or_else(|| first_member(body)),
             // Some servers send the stream without the wrapping that the name requires.
             "deflate" => {
                 read(ZlibDecoder::new(body), answer.is_cut()).or_else(|| read(DeflateDecoder::new(body), answer.is_cut()))
@@ -92,6 +96,13 @@ fn inflated(mut answer: Answer) -> Answer {
         };
     }
     answer
+}
+
+/// The output of a gzip stream that is followed by something else than a further one, such as the end of a line.
+fn first_member(body: &[u8]) -> Option<(Vec<u8>, bool)> {
+    let mut stream = GzDecoder::new(body);
+    let whole = read(&mut stream, false)?;
+    (!stream.into_inner().starts_with(b"\x1f\x8b")).then_some(whole)
 }
 
 /// The output of a stream; `true` beside it if there is more than may be read; `None` if the stream is broken. If `is_cut`, the beginning
@@ -121,12 +132,22 @@ fn charset(answer: &Answer) -> Option<&'static Encoding> {
     }
 }
 
+/// The encoding that the declaration of an XML body names, or shows by being UTF-16 itself. A declaration in ASCII is not in UTF-16,
+/// whatever it says.
 fn declared(body: &[u8]) -> Option<&'static Encoding> {
+    match body {
+        [b'<', 0, b'?', 0, ..] => return Some(UTF_16LE),
+        [0, b'<', 0, b'?', ..] => return Some(UTF_16BE),
+        _ => {}
+    }
+    let body = body.trim_ascii_start();
     let beginning = &body[..body.len().min(DECLARATION_BYTES)];
     let (declaration, _) = std::str::from_utf8(beginning.split(|byte| !byte.is_ascii()).next()?).ok()?.split_once("?>")?;
-    let (_, value) = declaration.strip_prefix("<?xml ")?.split_once("encoding=")?;
+    let attributes = declaration.strip_prefix("<?xml").filter(|rest| rest.starts_with(|c: char| c.is_ascii_whitespace()))?;
+    let (_, value) = attributes.split_once("encoding")?;
+    let value = value.trim_start().strip_prefix('=')?.trim_start();
     let label = value.get(1..)?.split(['"', '\'']).next()?;
-    Encoding::for_label(label.as_bytes())
+    Encoding::for_label(label.as_bytes()).filter(|encoding| encoding.is_ascii_compatible())
 }
 
 #[cfg(test)]
@@ -182,6 +203,24 @@ mod tests {
             b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>\xe9</a>".to_vec(),
             "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a>é</a>",
         );
+    }
+
+    #[test]
+    fn case_a2_a_declaration_of_xml_names_its_encoding_in_any_form() {
+        let field = |body: Vec<u8>| answer(&[("content-type", "text/xml")], body).field(&"a.b".parse().unwrap());
+        for head in [
+            "<?xml version=\"1.0\" encoding=\"iso-8859-2\"?>",
+            "<?xml version=\"1.0\" encoding = 'iso-8859-2' ?>",
+            "<?xml\nversion=\"1.0\"\nencoding=\"iso-8859-2\"?>",
+            "\r\n<?xml version=\"1.0\" encoding=\"iso-8859-2\"?>",
+        ] {
+            let body = [head.as_bytes(), b"<a><b>\xbe</b></a>"].concat();
+            assert_eq!(field(body).as_deref(), Some("ž"), "{head}");
+        }
+        let text = "<?xml version=\"1.0\" encoding=\"UTF-16\"?><a><b>žlu</b></a>";
+        for body in [utf16(text, false), utf16(text, true), text.as_bytes().to_vec()] {
+            assert_eq!(field(body.clone()).as_deref(), Some("žlu"), "{body:?}");
+        }
     }
 
     #[test]
@@ -257,6 +296,9 @@ mod tests {
             assert_eq!((answer.why_cut(), answer.body()), (Some(Cut::Encoded), body), "{coding}");
         }
         check(&[("content-encoding", "gzip, identity , GZIP")], gzip(&gzip(TEXT.as_bytes())), TEXT);
+        check(&[("content-encoding", "gzip"), ("Content-Encoding", "gzip")], gzip(&gzip(TEXT.as_bytes())), TEXT);
+        check(&[("content-encoding", "gzip")], [gzip(TEXT.as_bytes()), b"\r\n".to_vec()].concat(), TEXT);
+        check(&[("content-encoding", "gzip")], [gzip(b"{\"a\":"), gzip(b"1}")].concat(), "{\"a\":1}");
         check(&[("content-type", "text/plain; charset=utf-16")], utf16(TEXT, true), TEXT);
         check(&[("content-type", "text/plain; charset=utf-16")], utf16(TEXT, false), TEXT);
     }

@@ -1,7 +1,8 @@
 //! The head of a response as it came: lines that are no headers, which hyper ignores silently, and invalid lengths.
 //!
 //! hyper gives a response up for some lines of its head, though its status came. **Such a line is made one that hyper passes over**: the byte
-//! at fault is replaced on its way to it. These are a NUL, and a `Content-Length` that is no number or another one than before.
+//! at fault is replaced on its way to it. These are a NUL, a `Content-Length` that is no number or another one than before, and a `Transfer-Encoding` of HTTP/1.0. A return that no line
+//! feed follows becomes a blank, unless the two came apart.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -64,6 +65,8 @@ pub(super) struct Head {
     length: Length,
     line: Line,
     part: Part,
+    /// `true` if the response is one of HTTP/1.0, which knows no transfer encoding.
+    is_old: bool,
     /// The bytes of all heads since the request.
     bytes: usize,
 }
@@ -113,7 +116,13 @@ impl Head {
 
     /// Reads what came, and replaces bytes for which hyper would give the response up.
     pub(super) fn read(&mut self, bytes: &mut [u8]) {
-        for place in bytes {
+        for place in 0..bytes.len() {
+            let next = bytes.get(place + 1).copied();
+            let place = &mut bytes[place];
+            if *place == b'\r' && next.is_some_and(|next| next != b'\n') && !self.line.bytes.is_empty() && self.part != Part::Over
+            {
+                *place = b' ';
+            }
             let byte = *place;
             let is_header = match self.part {
                 Part::Over => return,
@@ -150,8 +159,12 @@ impl Head {
         }
         if byte == b':' && !line.has_name {
             line.has_name = true;
-            line.is_length = line.bytes.trim_ascii_end().eq_ignore_ascii_case(b"content-length");
+            let name = line.bytes.trim_ascii_end();
+            line.is_length = name.eq_ignore_ascii_case(b"content-length");
             self.length.begin_value();
+            if self.is_old && name.eq_ignore_ascii_case(b"transfer-encoding") {
+                return true;
+            }
         }
         is_control(byte)
     }
@@ -163,6 +176,7 @@ impl Head {
             Part::Status | Part::Headers { is_interim: true } if line.is_empty() => Part::Status,
             Part::Status => {
                 let status = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+                self.is_old = line.starts_with(b"HTTP/1.0");
                 self.length = Length::default();
                 self.oddities.lock().has_bad_length = false;
                 Part::Headers { is_interim: status.len() == 3 && status.starts_with(b"1") }
@@ -247,6 +261,29 @@ mod tests {
         head.restart();
         head.read(&mut b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\n".to_vec());
         assert_eq!((oddities.note(), oddities.has_bad_length()), (None, false));
+    }
+
+    #[test]
+    fn case_a9_a13_returns_within_lines_are_blanks_and_a_transfer_encoding_of_http_1_0_is_passed_over() {
+        let passed_on = |response: &str| {
+            let mut bytes = response.as_bytes().to_vec();
+            let mut head = Head::default();
+            head.read(&mut bytes);
+            (String::from_utf8(bytes).unwrap(), head.oddities().note())
+        };
+        for (response, expected) in [
+            (
+                "HTTP/1.1 200 OK\r\nX-Powered-By: PHP\r\r\nA: 1\r\n\r\nx\ry",
+                "HTTP/1.1 200 OK\r\nX-Powered-By: PHP \r\nA: 1\r\n\r\nx\ry",
+            ),
+            ("HTTP/1.1 200 OK\r\r\nX-A: a\rb\r\n\r\n", "HTTP/1.1 200 OK \r\nX-A: a b\r\n\r\n"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        ] {
+            assert_eq!(passed_on(response), (expected.to_owned(), None));
+        }
+        let (bytes, note) = passed_on("HTTP/1.0 200 OK\r\nTransfer-encoding: chunked\r\n\r\n");
+        assert_eq!(bytes, "HTTP/1.0 200 OK\r\nTransfer-encoding\u{1} chunked\r\n\r\n");
+        assert_eq!(note.as_deref(), Some("1 line among the headers ignored: Transfer-encoding: chunked"));
     }
 
     /// The bytes that hyper reads of a response.

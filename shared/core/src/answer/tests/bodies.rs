@@ -300,7 +300,7 @@ fn case_a7_a_body_that_can_be_read_leaves_no_note() {
     let xml =
         json!({"rules": [{"when": [{"source": "body", "key": "r.{external_id}", "operator": "is_true"}], "then": "retry"}]});
     assert_eq!(judge(&xml, &answer(200, "<r/>")), Judgement::of(Verdict::Delivered));
-    for body in ["{\"other\":1}", "[]", "other=1"] {
+    for body in ["{\"other\":1}", "{\"status\":null}", "other=1"] {
         assert_eq!(judge(&polling("pending"), &answer(200, body)), Judgement::of(Verdict::Delivered), "{body}");
     }
     let whole = json!({"rules": [{"when": [{"source": "body", "operator": "equals", "value": "WAIT"}], "then": "pending"}]});
@@ -349,6 +349,70 @@ fn case_a7_a_rule_that_polls_does_not_deliver_for_want_of_fields() {
     }
     let text = rule(json!({"source": "body", "operator": "equals", "value": "OK"}), "delivered");
     assert_eq!(judge(&json!({"rules": [pending, text]}), &answer(200, "OK")).verdict, Verdict::Delivered, "it read the text");
+}
+
+#[test]
+fn case_a7_what_no_rule_names_asks_again_so_an_unreadable_body_ends_nothing() {
+    let field = |operator: &str, value: &str, then: &str| json!({"when": [{"source": "body", "key": "status", "operator": operator, "value": value}], "then": then});
+    let empty = json!({"when": [{"source": "body", "key": "error", "operator": "is_empty"}], "then": "delivered"});
+    let pending = field("equals", "pending", "pending");
+    for (rules, otherwise) in [
+        (vec![empty], Some("pending")),
+        (vec![field("not_equals", "pending", "delivered")], Some("pending")),
+        (vec![field("not_equals", "pending", "delivered")], Some("retry")),
+        (vec![pending.clone(), field("not_equals", "approved", "failed")], None),
+        (vec![field("string_not_contains", "appr", "failed")], Some("retry")),
+    ] {
+        let mut answers = json!({"rules": rules});
+        if let Some(otherwise) = otherwise {
+            answers["otherwise"] = otherwise.into();
+        }
+        for (status, body, why) in [
+            (200, "<div>A PHP Error was encountered</div>{\"status\":\"pending\"}", "the body is neither JSON, XML nor a form"),
+            (503, "<div>Busy", "the body is neither JSON, XML nor a form"),
+            (200, "", "the body is empty"),
+        ] {
+            let judged = judge(&answers, &answer(status, body));
+            assert_eq!((judged.verdict, judged.reason.as_deref()), (Verdict::Retry, Some(why)), "{answers} {status} {body}");
+        }
+        let read = judge(&answers, &answer(200, "{\"status\":\"approved\",\"error\":\"\"}"));
+        let expected = if answers["rules"][0]["then"] == "failed" { Verdict::Retry } else { Verdict::Delivered };
+        assert_eq!(read.verdict, expected, "{answers}");
+    }
+    let gone = json!({"rules": [pending, field("not_equals", "approved", "failed")]});
+    assert_eq!(judge(&gone, &answer(404, "gone")).verdict, Verdict::Failed, "the status says the same");
+}
+
+#[test]
+fn case_a7_json_of_another_shape_than_the_paths_need_ends_no_rule_that_polls() {
+    let polls = |source: &str, key: &str| json!({"rules": [{"when": [{"source": source, "key": key, "operator": "equals", "value": "pending"}], "then": "pending"}]});
+    for (key, body, why) in [
+        ("d.status", r#"{"d":"{\"status\":\"pending\"}"}"#, "d is a text, not an object"),
+        ("[0].status", r#"["{\"status\":\"pending\"}"]"#, "[0] is a text, not an object"),
+        ("[0].status", r#"{"error":"rate limited"}"#, "the body is an object, not a list"),
+        (
+            "[id={external_id}].status",
+            "{\"id\":\"X-12\",\"status\":\"new\"}\n{\"id\":\"X-77\",\"status\":\"pending\"}",
+            "the body is an object, not a list",
+        ),
+        ("status", r#"[{"status":"pending"}]"#, "the body is a list, not an object"),
+        ("a.b[1].c", r#"{"a":{"b":7}}"#, "a.b is a single value, not a list"),
+    ] {
+        let judged = judge(&polls("body", key), &answer(200, body));
+        assert_eq!((judged.verdict, judged.reason.as_deref()), (Verdict::Retry, Some(why)), "{key} {body}");
+        assert_eq!(judged.notes, [format!("{why}; 1 condition found nothing")]);
+    }
+    for (key, body) in [
+        ("d.status", r#"{"d":null}"#),
+        ("d.status", "{}"),
+        ("[0].status", "[]"),
+        ("[id=1].status", "[]"),
+        ("d.status", r#"{"d":{}}"#),
+    ] {
+        assert_eq!(judge(&polls("body", key), &answer(200, body)), Judgement::of(Verdict::Delivered), "{key} {body}");
+    }
+    let judged = judge(&polls("macro", "body.status"), &answer(200, "<div>A PHP Error"));
+    assert_eq!((judged.verdict, judged.notes.len()), (Verdict::Retry, 1), "a macro reads the same field");
 }
 
 #[test]
