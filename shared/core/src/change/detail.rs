@@ -165,3 +165,18 @@ fn transaction(fields: &mut Fields, transaction_id: Option<Id>) -> Option<Transa
 fn is_affs(name: &str) -> bool {
     name.strip_prefix("affs").is_some_and(|number| matches!(number.as_bytes(), [b'1'..=b'9'] | [b'1', b'0']))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_c3_macros_print_the_platforms_words_in_its_own_spelling() {
+        let read = |word: &str| as_known(word.to_owned(), &[&TYPES[..], &SOURCES].concat());
+        for (word, expected) in
+            [("Sale", "sale"), ("CUSTOM", "custom"), ("Iframe", "iframe"), ("API", "api"), ("Sign Up", "Sign Up")]
+        {
+            assert_eq!(read(word), expected);
+        }
+    }
+}

@@ -35,7 +35,6 @@ use crate::{
     event::Event,
     fault::Faults,
     macros::{Fixed, Macro},
-    path::FieldPath,
 };
 
 /// The longest rendered text of one template, in bytes: modifiers can make a short value long.
@@ -362,16 +361,6 @@ impl Template {
     /// Returns true if a macro reads the body of the response.
     pub(crate) fn reads_body(&self) -> bool {
         self.uses().any(|used| used.source.is_of_body())
-    }
-
-    /// Returns true if a macro reads a field of the response's body.
-    pub(crate) fn reads_fields(&self) -> bool {
-        self.body_field().is_some()
-    }
-
-    /// The first field of the response's body that a macro reads.
-    pub(crate) fn body_field(&self) -> Option<&FieldPath> {
-        self.uses().find_map(|used| if let Macro::Body(path) = &used.source { Some(path) } else { None })
     }
 
     /// The text with `blank` in place of each macro.

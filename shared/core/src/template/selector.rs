@@ -4,7 +4,10 @@
 //! value selects nothing.
 
 use super::{Piece, RenderFault, Scope, Slot, Template, modifier::Modifier, value::Value};
-use crate::macros::{Fixed, Macro};
+use crate::{
+    macros::{Fixed, Macro},
+    path::FieldPath,
+};
 
 /// The first word of a path into the response.
 const BODY: &str = "body";
@@ -64,6 +67,16 @@ impl Slot {
 }
 
 impl Template {
+    /// Returns true if a macro reads a field of the response's body.
+    pub(crate) fn reads_fields(&self) -> bool {
+        self.body_field().is_some()
+    }
+
+    /// The first field of the response's body that a macro reads.
+    pub(crate) fn body_field(&self) -> Option<&FieldPath> {
+        self.uses().find_map(|used| if let Macro::Body(path) = &used.source { Some(path) } else { None })
+    }
+
     /// Its macros, including those inside paths.
     pub(super) fn all_slots(&self) -> impl Iterator<Item = &Slot> {
         fn own(pieces: &[Piece]) -> impl Iterator<Item = &Slot> {

@@ -85,7 +85,7 @@ fn cj_commissions() {
             ),
             (
                 200,
-                r#"{"data":{"publisherCommissions":{"records":[{"actionStatus":"closed","pubCommissionAmountUsd":"7.5"}]}}}"#,
+                r#"{"data":{"publisherCommissions":{"records":[{"actionStatus":"closed","pubCommissionAmountUsd":"7.50"}]}}}"#,
                 "delivered result=approved payout=7.50",
             ),
             (
