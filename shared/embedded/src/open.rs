@@ -149,8 +149,8 @@ pub(crate) fn reading(folder: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Keeps statements as they were compiled. `SQLite` would compile one again whenever its values change, in case another index suits them better,
-/// which took more than half the time of a range read.
+/// Keeps statements as they were compiled. `SQLite` would compile one again whenever its values change, in case another index suits them
+/// better, which took more than half the time of a range read.
 fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(32);

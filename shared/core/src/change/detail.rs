@@ -66,13 +66,16 @@ pub(crate) fn causation(fields: &mut Fields) -> Option<Causation> {
     Some(Causation { tracking_api_id: tracking_api_id?, depth: depth? })
 }
 
-/// The platform's words for types and sources.
-const TYPES: [&str; 7] = ["click", "view", "lead", "send", "prospect", "sale", "custom"];
+/// The platform's types of conversions, but for custom ones.
+pub(crate) const STANDARD_TYPES: [&str; 6] = ["click", "view", "lead", "send", "prospect", "sale"];
+/// The type of all custom ones.
+const CUSTOM_TYPE: &str = "custom";
+/// The platform's sources of conversions.
 const SOURCES: [&str; 3] = ["link", "iframe", "api"];
 
 /// A word of the platform in its own spelling, whatever the case in which it came; another word as it is.
-fn as_known(word: String, known: &[&str]) -> String {
-    known.iter().find(|known| known.eq_ignore_ascii_case(&word)).map_or(word, |known| (*known).to_owned())
+fn as_known(word: String, known: impl IntoIterator<Item = &'static str>) -> String {
+    known.into_iter().find(|known| known.eq_ignore_ascii_case(&word)).map_or(word, str::to_owned)
 }
 
 /// A conversion from its own fields.
@@ -80,8 +83,9 @@ pub(crate) fn conversion(fields: &mut Fields) -> Option<Conversion> {
     let conversion_id = fields.required("conversion_id", &ID);
     let version = fields.required("version", &VERSION);
     let change = fields.required("change", &CHANGE);
-    let conversion_type = fields.required("type", &WORD).map(|word| as_known(word, &TYPES));
-    let source = fields.required("source", &WORD).map(|word| as_known(word, &SOURCES));
+    let conversion_type =
+        fields.required("type", &WORD).map(|word| as_known(word, STANDARD_TYPES.into_iter().chain([CUSTOM_TYPE])));
+    let source = fields.required("source", &WORD).map(|word| as_known(word, SOURCES));
     let affiliate_id = fields.required("affiliate_id", &ID);
     let advertiser_id = fields.required("advertiser_id", &ID);
     let offer_id = fields.required("offer_id", &ID);
@@ -172,7 +176,7 @@ mod tests {
 
     #[test]
     fn case_c3_macros_print_the_platforms_words_in_its_own_spelling() {
-        let read = |word: &str| as_known(word.to_owned(), &[&TYPES[..], &SOURCES].concat());
+        let read = |word: &str| as_known(word.to_owned(), STANDARD_TYPES.into_iter().chain([CUSTOM_TYPE]).chain(SOURCES));
         for (word, expected) in
             [("Sale", "sale"), ("CUSTOM", "custom"), ("Iframe", "iframe"), ("API", "api"), ("Sign Up", "Sign Up")]
         {

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::detail::{causation, conversion, transactions};
+pub(crate) use self::detail::{STANDARD_TYPES, causation, conversion, transactions};
 pub use self::{
     envelope::{Envelope, MAX_EVENT_BYTES},
     given::{detail_of, notes_on},

@@ -68,8 +68,6 @@ pub enum ConversionType {
 }
 
 impl ConversionType {
-    const STANDARD: [&'static str; 6] = ["click", "view", "lead", "send", "prospect", "sale"];
-
     fn is_custom(&self) -> bool {
         matches!(self, Self::Custom | Self::CustomNamed(_))
     }

@@ -3,7 +3,7 @@
 use super::{Conditions, ConversionType, Ids, MAX_VALUES, ResultCondition, Source, judge::Condition};
 use crate::{
     change::{
-        MAX_TEXT_BYTES,
+        MAX_TEXT_BYTES, STANDARD_TYPES,
         fields::{ID, RESULT, shown},
     },
     fault::{Faults, pointer_token, unknown},
@@ -94,7 +94,7 @@ fn conversion_type(value: &Value) -> Option<ConversionType> {
     if let Some((_, name)) = text.split_once(':').filter(|(word, _)| word.eq_ignore_ascii_case("custom")) {
         return (1..=MAX_TEXT_BYTES).contains(&name.len()).then(|| ConversionType::CustomNamed(name.to_owned()));
     }
-    let standard = ConversionType::STANDARD.into_iter().find(|name| text.eq_ignore_ascii_case(name));
+    let standard = STANDARD_TYPES.into_iter().find(|name| text.eq_ignore_ascii_case(name));
     standard.map(ConversionType::Standard).or_else(|| text.eq_ignore_ascii_case("custom").then_some(ConversionType::Custom))
 }
 

@@ -1,8 +1,8 @@
 //! The head of a response as it came: lines that are no headers, which hyper ignores silently, and invalid lengths.
 //!
 //! hyper gives a response up for some lines of its head, though its status came. **Such a line is made one that hyper passes over**: the byte
-//! at fault is replaced on its way to it. These are a NUL, a `Content-Length` that is no number or another one than before, and a `Transfer-Encoding` of HTTP/1.0. A return that no line
-//! feed follows becomes a blank, unless the two came apart.
+//! at fault is replaced on its way to it. These are a NUL, a `Content-Length` that is no number or another one than before, and a
+//! `Transfer-Encoding` of HTTP/1.0. A return that no line feed follows becomes a blank, unless its next byte comes later.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
