@@ -15,6 +15,11 @@ use tracking_local::{
     token::{self, TokenArgs},
 };
 
+/// The allocator of the whole process, SQLite's memory included: what a burst of requests took goes back to the system (ADR 0020).
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Sends postbacks about affiliate conversions: the whole engine on one machine
 #[derive(Debug, Parser)]
 #[command(version, subcommand_required = true, arg_required_else_help = true, max_term_width = 120)]

@@ -28,6 +28,7 @@ pub mod money;
 pub mod name;
 pub mod offer;
 pub mod path;
+mod placeholder;
 pub mod presets;
 pub mod quota;
 pub mod receiver;

@@ -15,7 +15,28 @@ pub fn check_name(name: &str) -> Result<(), NotAName> {
 }
 
 /// The beginnings of secrets' values from well-known services.
-const VALUE_BEGINNINGS: [&str; 9] = ["whsec_", "sk_", "pk_live", "pk_test", "rk_live", "rk_test", "bearer", "ghp_", "eyj"];
+const VALUE_BEGINNINGS: [&str; 20] = [
+    "whsec_",
+    "sk_",
+    "sk-",
+    "pk_live",
+    "pk_test",
+    "rk_live",
+    "rk_test",
+    "bearer",
+    "ghp_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "xapp-",
+    "shpat_",
+    "shpss_",
+    "shpca_",
+    "akia",
+    "aiza",
+    "eyj",
+];
 /// The longest name in characters that is not made of words.
 const MAX_MIXED_CHARS: usize = 24;
 /// The length from which hexadecimal digits count as a key, in characters.
@@ -46,6 +67,10 @@ mod tests {
             "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "sk_live_4eC39HqLyjWDarjtT1zdp7dc",
             "pk_live_x",
+            "AKIAIOSFODNN7EXAMPLE",
+            "xoxb-1234",
+            "shpat_a1",
+            "github_pat_11A",
             "Bearer",
             "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             "5f4dcc3b5aa765d61d8327deb882cf99",

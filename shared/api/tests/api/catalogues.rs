@@ -11,7 +11,7 @@ async fn presets_are_shown_to_everybody() {
     assert_eq!((shown.status, &shown.body["next_cursor"]), (200, &Value::Null));
     let receivers =
         "voluum keitaro redtrack binom bemob everflow affise tune cake scaleo trackier post_affiliate_pro ga4 meta tiktok";
-    let flows = "oauth2_client_credentials login_form_cookie office_hours sign_several_values";
+    let flows = "oauth2_client_credentials login_form_cookie office_hours sign_several_values several_channels";
     assert_eq!(shown.each("id").join(" "), format!("{receivers} {flows}"));
     let mut voluum = shown.body["items"][0].clone();
     assert!(voluum["description"].take().as_str().is_some_and(|text| text.starts_with("Reports each approved transaction")));

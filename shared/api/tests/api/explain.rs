@@ -79,7 +79,8 @@ async fn case_c1_c4_what_happened_is_explained_with_notes_on_how_it_was_read() {
     );
     let older = "no change is given and its updated_at is older than the conversion's: it counts as unchanged";
     assert_eq!(notes(1), [("/detail/transactions/0", older)]);
-    assert_eq!(notes(2), []);
+    let silent = "no change is given: it counts as updated, as its conversion";
+    assert_eq!(notes(2), [("/detail/transactions/0", silent)]);
     // The event alone is explained with the same notes.
     let alone = api.call(ADMIN, "POST /explain", json!({"event": {"detail-type": "Conversion Changed", "detail": first}})).await;
     assert_eq!(alone.body["notes"].as_array().unwrap().len(), 4, "{}", alone.text);

@@ -42,7 +42,7 @@ fn event(affiliate: &str) -> Value {
     })
 }
 
-/// A receiver of one request: `say` makes its response from the request; `None`: no response, ever.
+/// A receiver of one request: `say` makes its response from the request, its body or the whole of it; `None`: no response, ever.
 async fn receiver(say: impl Fn(&str) -> Option<String> + Send + 'static) -> (String, tokio::task::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -56,7 +56,9 @@ async fn receiver(say: impl Fn(&str) -> Option<String> + Send + 'static) -> (Str
         }
         match say(&heard) {
             Some(body) => {
-                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                let is_whole = body.starts_with("HTTP/1.1 ");
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let answer = if is_whole { body } else { head + &body };
                 stream.write_all(answer.as_bytes()).await.expect("the answer is read");
             }
             // Until the other side gives up.
@@ -199,6 +201,27 @@ async fn case_a5_a7_a_trial_says_why_a_body_was_not_judged() {
     assert_eq!((verdict, error, answer.as_str().map(str::len)), (json!("retry"), why, Some(4_096)));
     let why = json!("the body is neither JSON, XML nor a form; 1 condition found nothing");
     assert_eq!(polled("<br>oops".to_owned()).await, [json!("retry"), why, json!("<br>oops")]);
+}
+
+#[tokio::test]
+async fn case_a11_a_test_and_a_preview_name_the_location_of_a_redirect() {
+    for (status, location) in [(301, "https://b.example/p?x=1"), (302, "/login"), (308, "//b.example/")] {
+        let error = json!(format!("redirects are not followed; Location: {location}"));
+        for is_saved in [false, true] {
+            let said = format!("HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+            let (url, _hearing) = receiver(move |_| Some(said.clone())).await;
+            let api = Api::new();
+            let rule = json!({"name": "x", "request": {"url": url}});
+            let shown = if is_saved {
+                let id = api.call(ADMIN, "POST /tracking-apis", rule).await.body["id"].as_str().unwrap().to_owned();
+                api.call(ADMIN, &format!("POST /tracking-apis/{id}/test"), json!({"send": true})).await
+            } else {
+                preview(&api, ADMIN, json!({"tracking_api": rule, "send": true})).await
+            };
+            let found = ["status", "verdict", "error"].map(|field| shown.body[field].clone());
+            assert_eq!(found, [json!(status), json!("failed"), error.clone()], "{}", shown.text);
+        }
+    }
 }
 
 #[tokio::test]

@@ -326,15 +326,14 @@ impl AnswerRules {
     }
 
     /// Returns true if a rule takes some bodies as delivered and no rule names the meaning of the others: with a 2xx status they count as
-    /// delivered, too. If failures are named and nothing is read, the others are successes.
+    /// delivered, too.
     pub(crate) fn delivers_without_end(&self) -> bool {
         let mut delivers = self.rules.iter().filter(|rule| rule.then == Some(Verdict::Delivered));
         let by_body = delivers.any(|rule| rule.conditions().any(Condition::looks_at_body));
-        let reads = self.rules.iter().any(|rule| rule.set.looks_at_body());
         let goes_on = self.rules.iter().any(|rule| rule.then.is_none());
         let says_more = self.otherwise.is_some() || self.always().is_some() || goes_on;
         let waits = self.may_say(Verdict::Pending) || self.may_say(Verdict::Retry);
-        by_body && (reads || !self.may_say(Verdict::Failed)) && !says_more && !waits
+        by_body && !says_more && !waits
     }
 
     /// Returns true if a body may mean that the receiver has not decided.

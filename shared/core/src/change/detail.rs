@@ -47,13 +47,17 @@ fn change(fields: &mut Fields) -> Option<Change> {
     let transactions = transactions(fields);
     let conversion = conversion?;
     for (position, transaction) in transactions.iter().enumerate() {
-        let is_silent = transaction.change.is_none() && conversion.change == ChangeKind::Updated;
-        let place = format!("transactions/{position}");
-        if is_silent && transaction.is_older_than(&conversion) {
-            fields.note(&place, "no change is given and its updated_at is older than the conversion's: it counts as unchanged");
-        } else if is_silent && transaction.auto_approved && !transaction.has_another_result() {
-            fields.note(&place, "no change is given and auto_approved is set: it counts as unchanged");
+        if transaction.change.is_some() || conversion.change != ChangeKind::Updated {
+            continue;
         }
+        let reading = if transaction.is_older_than(&conversion) {
+            "no change is given and its updated_at is older than the conversion's: it counts as unchanged"
+        } else if transaction.auto_approved && !transaction.has_another_result() {
+            "no change is given and auto_approved is set: it counts as unchanged"
+        } else {
+            "no change is given: it counts as updated, as its conversion"
+        };
+        fields.note(&format!("transactions/{position}"), reading);
     }
     Some(Change { change_id: change_id?, occurred_at: occurred_at?, causation, conversion, transactions })
 }

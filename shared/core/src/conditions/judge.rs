@@ -220,11 +220,16 @@ impl Conditions {
             }
             _ if transactions.is_empty() => format!("the conversion has no transaction; the rule wants one with {wanted}"),
             _ => {
-                let mut results: Vec<_> = transactions.iter().map(|transaction| transaction.result).collect();
+                let has_commission = |transaction: &&Transaction| self.has_commission(transaction);
+                let is_narrowed =
+                    !self.commission.is_empty() && transactions.iter().any(|transaction| has_commission(&transaction));
+                let counting = transactions.iter().filter(|transaction| !is_narrowed || has_commission(transaction));
+                let mut results: Vec<_> = counting.map(|transaction| transaction.result).collect();
                 results.sort_unstable();
                 results.dedup();
                 let results: Vec<_> = results.into_iter().map(super::TransactionResult::as_str).collect();
-                format!("the transactions are {}; the rule wants one with {wanted}", results.join(" and "))
+                let of = if is_narrowed { format!(" with commission {}", any_of(self.commission.iter())) } else { String::new() };
+                format!("the transactions{of} are {}; the rule wants one with {wanted}", results.join(" and "))
             }
         }
     }

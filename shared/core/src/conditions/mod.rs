@@ -6,6 +6,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use self::judge::Condition;
 pub use self::{judge::Miss, listed::Ids};
 use crate::{
     change::{Conversion, Transaction, TransactionResult},
@@ -164,6 +165,32 @@ impl Conditions {
     /// Excluded offers; empty excludes none.
     pub fn excluded_offers(&self) -> &Ids {
         &self.excluded_offers
+    }
+
+    /// The lists of ids, each with its name in JSON.
+    fn lists(&self) -> [(&'static str, &Ids); 7] {
+        [
+            (Condition::Affiliate.name(), &self.affiliate),
+            (Condition::Advertiser.name(), &self.advertiser),
+            (Condition::Integration.name(), &self.integration),
+            (Condition::Channel.name(), &self.channel),
+            (Condition::IncludedOffers.name(), &self.included_offers),
+            (Condition::ExcludedOffers.name(), &self.excluded_offers),
+            (Condition::Commission.name(), &self.commission),
+        ]
+    }
+
+    /// The ids, each with its JSON pointer into the rule.
+    pub(crate) fn placed_texts(&self) -> impl Iterator<Item = (String, &str)> {
+        let ids = self.lists().into_iter().flat_map(|(name, ids)| ids.iter().enumerate().map(move |(at, id)| (name, at, id)));
+        ids.map(|(name, at, id)| (format!("/conditions/{name}/{at}"), id.as_str()))
+    }
+
+    /// The conditions that want the id "all" and so hold for nothing: lists of a rule from before `all` was a word for *All*.
+    pub(crate) fn named_all(&self) -> impl Iterator<Item = &'static str> {
+        let wants_all = |ids: &Ids| matches!(ids[..], [ref id] if parse::is_all_word(id.as_str()));
+        let lists = self.lists().into_iter().filter(|(name, _)| *name != Condition::ExcludedOffers.name());
+        lists.filter(move |(_, ids)| wants_all(ids)).map(|(name, _)| name)
     }
 
     /// The condition on the result.

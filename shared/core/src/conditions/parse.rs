@@ -79,10 +79,14 @@ const RESULTS: &str = "choose \"not_chosen\", \"all\" or a list of pending, appr
 /// Returns true if a condition is the word "all", alone or in a list of one.
 fn is_all(value: &Value) -> bool {
     match value {
-        Value::String(word) => word.eq_ignore_ascii_case("all"),
-        Value::Array(entries) => matches!(&entries[..], [Value::String(word)] if word.eq_ignore_ascii_case("all")),
+        Value::String(word) => is_all_word(word),
+        Value::Array(entries) => matches!(&entries[..], [Value::String(word)] if is_all_word(word)),
         _ => false,
     }
+}
+
+pub(super) fn is_all_word(word: &str) -> bool {
+    word.eq_ignore_ascii_case("all")
 }
 
 fn source(value: &Value) -> Option<Source> {
@@ -121,9 +125,12 @@ impl Reader<'_, '_> {
 
     /// The values of a list condition; those with faults are left out.
     fn list<T>(&mut self, condition: Condition, allowed: &str, read: fn(&Value) -> Option<T>) -> Vec<T> {
+        let is_new = !self.faults.is_of_stored_rule();
+        // In a stored rule "all" is an id, from before it was a word: All is stored as an empty list.
+        let are_ids = |all: &Value| !is_new && all.as_array().is_some_and(|entries| entries.iter().all(|id| read(id).is_some()));
         let entries = match self.object.get(condition.name()) {
             None | Some(Value::Null) => return Vec::new(),
-            Some(all) if is_all(all) => return Vec::new(),
+            Some(all) if is_all(all) && !are_ids(all) => return Vec::new(),
             Some(Value::Array(entries)) => entries,
             Some(other) => {
                 self.fault(condition, format!("{} is not allowed: give a list, or null for all", shown(other)));
@@ -134,7 +141,6 @@ impl Reader<'_, '_> {
             self.fault(condition, format!("{} values are too many: give at most {MAX_VALUES}", entries.len()));
             return Vec::new();
         }
-        let is_new = !self.faults.is_of_stored_rule();
         let mut values = Vec::with_capacity(entries.len());
         for (position, entry) in entries.iter().enumerate() {
             match read(entry) {

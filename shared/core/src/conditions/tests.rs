@@ -344,8 +344,11 @@ fn case_c5_a_rule_is_about_commissions() {
     // One transaction must fit both.
     let both = json!({"commission": ["com_2"], "result": ["pending"]});
     assert_eq!(judge(both, &event), Ok(Some("trx_2".to_owned())));
-    let neither = judge(json!({"commission": ["com_2"], "result": ["approved"]}), &event).unwrap_err();
-    assert!(neither.len() == 1 && neither[0].starts_with("result: "), "{neither:?}");
+    let neither = "result: the transactions with commission com_2 are pending; the rule wants one with approved";
+    assert_eq!(judge(json!({"commission": ["com_2"], "result": ["approved"]}), &event), Err(vec![neither.to_owned()]));
+    let result = "result: the transactions are pending and approved; the rule wants one with rejected";
+    let document = json!({"commission": ["com_9"], "result": ["rejected"]});
+    assert_eq!(judge(document, &event), Err(vec![result.to_owned(), none.to_owned()]));
     // Without a commission, and without a transaction.
     check(
         "no transaction",
@@ -358,9 +361,7 @@ fn case_c5_a_rule_is_about_commissions() {
 #[test]
 fn case_c6_all_is_a_word_everywhere() {
     for all in [json!("all"), json!(["all"]), json!("All"), json!(["ALL"])] {
-        let names =
-            ["source", "conversion_type", "affiliate", "advertiser", "integration", "channel", "included_offers", "commission"];
-        for name in names {
+        for name in Condition::ALL.map(Condition::name).into_iter().filter(|name| *name != "result") {
             let mut document = json!({});
             document[name] = all.clone();
             assert_eq!(conditions(&document), Conditions::default(), "{document}");
@@ -370,6 +371,9 @@ fn case_c6_all_is_a_word_everywhere() {
     let mut stored = Faults::of_stored_rule();
     let two = Conditions::parse(Some(&json!({"affiliate": ["all", "aff_7"]})), "/conditions", &mut stored);
     assert_eq!((two.affiliate().len(), stored.is_empty()), (2, true), "as an id of an older rule it stays one");
+    let one = Conditions::parse(Some(&json!({"affiliate": ["all"], "excluded_offers": ["all"]})), "/conditions", &mut stored);
+    assert_eq!((one.affiliate().len(), stored.is_empty()), (1, true), "also alone: such a rule has fired for nobody");
+    assert_eq!(one.named_all().collect::<Vec<_>>(), ["affiliate"], "an excluded offer has no effect");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::{
     json,
     json::{Map, Value},
     macros::Macro,
+    placeholder,
     request::Variables,
     template::Template,
 };
@@ -44,6 +45,11 @@ impl Mirror {
             return None;
         };
         Some(Self { tracking_api_id, step })
+    }
+
+    /// Returns true if the rule must still be filled in.
+    pub(super) fn is_placeholder(&self) -> bool {
+        !placeholder::find(self.tracking_api_id.as_str()).is_empty()
     }
 
     pub(super) fn document(&self) -> Value {
@@ -94,7 +100,8 @@ impl Masters {
         let mirror = Mirror::parse(mirror, &format!("{pointer}/mirror"), faults)?;
         let taken = self.0.get(&mirror).cloned();
         let is_gone = taken.is_none();
-        if is_gone && !is_stored {
+        // A rule with a placeholder is inactive.
+        if is_gone && !is_stored && !mirror.is_placeholder() {
             let detail = "no Tracking API of the same owner has this step with a request of its own";
             faults.add(format!("{pointer}/mirror"), detail);
         }

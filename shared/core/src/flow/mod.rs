@@ -297,9 +297,15 @@ impl Plan {
         Map::from_iter([("steps".to_owned(), steps.into())])
     }
 
-    /// The steps of other rules that its mirrors use.
+    /// The steps of other rules that its mirrors use, but for those that must still be filled in.
     pub fn mirrors(&self) -> impl Iterator<Item = &Mirror> {
-        self.steps.iter().filter_map(|step| Some(&step.reflects.as_deref()?.mirror))
+        self.placed_mirrors().map(|(_, mirror)| mirror).filter(|mirror| !mirror.is_placeholder())
+    }
+
+    /// Its mirrors, each with its JSON pointer.
+    pub(crate) fn placed_mirrors(&self) -> impl Iterator<Item = (String, &Mirror)> {
+        let steps = self.steps.iter().enumerate();
+        steps.filter_map(|(index, step)| Some((format!("/steps/{index}/mirror"), &step.reflects.as_deref()?.mirror)))
     }
 
     /// Returns true if a response or a `set` step sets that variable.

@@ -27,6 +27,9 @@ pub struct Preset {
     /// `true` if the rule publishes results to the platform, which only admins' rules may do: affiliates don't see it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admins_only: bool,
+    /// The preset that the rule is made of whose steps it mirrors (W19).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<String>,
     /// The vendor's page about the request; of a flow, the standard that it follows.
     pub documentation: String,
     /// The events on which it sends, and remarks to read before using it.
@@ -160,7 +163,7 @@ pub struct FillIn {
     pub example: String,
 }
 
-const DATA: [&str; 23] = [
+const DATA: [&str; 24] = [
     include_str!("data/voluum.json"),
     include_str!("data/keitaro.json"),
     include_str!("data/redtrack.json"),
@@ -184,6 +187,7 @@ const DATA: [&str; 23] = [
     include_str!("data/poll_30_days.json"),
     include_str!("data/office_hours.json"),
     include_str!("data/sign_several_values.json"),
+    include_str!("data/several_channels.json"),
 ];
 
 /// All presets: trackers, ad platforms, flows.

@@ -6,6 +6,7 @@ use crate::{
     caller::Owner,
     change::Change,
     event::Event,
+    flow::{Masters, Mirror},
     json,
     json::Value,
     template::{At, Scope, Steps},
@@ -77,9 +78,19 @@ fn flows() -> impl Iterator<Item = &'static Preset> {
     all().iter().filter(|preset| preset.kind == Kind::Flow)
 }
 
+/// The steps that a filled in rule mirrors, of its preset's master.
+fn masters(rule: &Value) -> Masters {
+    let mut masters = Masters::default();
+    for mirror in Mirror::of_document(rule).into_iter().filter(|mirror| mirror.tracking_api_id.as_str() == "trk_master") {
+        let taken = mirror.take(&filled(preset("oauth2_client_credentials"))).expect("the master has the step");
+        masters.insert(mirror, taken);
+    }
+    masters
+}
+
 fn parsed(rule: &Value, owner: &Owner) -> RuleDefinition {
     let settings = Settings { has_public_url: true, ..Settings::default() };
-    RuleDefinition::parse(rule, owner, &settings).unwrap_or_else(|faults| panic!("{rule}: {faults}"))
+    RuleDefinition::parse_with(rule, owner, &settings, &masters(rule)).unwrap_or_else(|faults| panic!("{rule}: {faults}"))
 }
 
 /// An affiliate's rule and the event of a change on which it fires, with a scope around.
@@ -161,6 +172,7 @@ fn the_list_of_presets_and_their_kinds() {
         "poll_30_days",
         "office_hours",
         "sign_several_values",
+        "several_channels",
     ];
     let expected = expected.chain(flows.map(|id| (id, Kind::Flow)));
     assert_eq!(ids, expected.collect::<Vec<_>>());
@@ -179,11 +191,13 @@ fn a3_presets_that_set_results_are_for_admins_only() {
 fn every_preset_is_a_valid_rule_for_each_owner_that_may_use_it() {
     for preset in all() {
         for owner in owners(preset) {
-            let rule = parsed(&preset.tracking_api, &owner);
+            parsed(&preset.tracking_api, &owner);
+            let rule = parsed(&filled(preset), &owner);
             assert_eq!(rule.secret_names().into_iter().collect::<Vec<_>>(), preset.secrets, "{}", preset.id);
             assert!(rule.active && rule.name == preset.name, "{}", preset.id);
             assert_eq!(rule.plan.has_steps(), preset.kind == Kind::Flow, "{}", preset.id);
         }
+        assert!(preset.master.as_deref().is_none_or(|master| master == "oauth2_client_credentials"), "{}", preset.id);
         let https = preset.documentation.starts_with("https://");
         assert!(https && !preset.description.is_empty(), "{}", preset.id);
     }

@@ -85,13 +85,18 @@ impl Scan {
 }
 
 impl Slot {
-    /// Returns true if its modifiers leave no quote in the value before one of them adds a quote around it.
+    /// Returns true if its modifiers leave no quote in the value before one of them adds a quote around it. What is decoded behind an escape
+    /// may hold quotes again.
     fn is_escaped(&self) -> bool {
         let puts_quote = |modifier: &Modifier| match modifier {
             Modifier::Prefix(text) | Modifier::Suffix(text) => text.contains('"'),
             _ => false,
         };
-        self.modifiers.iter().take_while(|modifier| !puts_quote(modifier)).any(Modifier::escapes_quotes)
+        let modifiers = self.modifiers.iter().take_while(|modifier| !puts_quote(modifier));
+        modifiers.fold(false, |is_escaped, modifier| match modifier {
+            Modifier::UrlDecode | Modifier::Base64Decode => false,
+            modifier => is_escaped || modifier.escapes_quotes(),
+        })
     }
 }
 
@@ -259,5 +264,8 @@ mod tests {
         check(Place::FormValue, r#"{{"n":{offer_name|prefix:"|suffix:"},"c":"{country}"}}"#, &["offer_name", "country"]);
         check(Place::RawJson, r#"{offer_name|prefix:\{"n":"|suffix:"\}}"#, &["offer_name"]);
         check(Place::Plain, r#"{offer_name|prefix:"|suffix:"}"#, &[]);
+        check(Place::FormValue, r#"{{"n":"{offer_name|json|urldecode}"}}"#, &["offer_name"]);
+        check(Place::FormValue, r#"{{"n":"{offer_name|json|base64decode}"}}"#, &["offer_name"]);
+        check(Place::FormValue, r#"{{"n":"{offer_name|urldecode|json}"}}"#, &[]);
     }
 }

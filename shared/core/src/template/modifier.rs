@@ -221,49 +221,97 @@ fn map(written: &str) -> Result<Modifier, String> {
     Ok(Modifier::Map(pairs.into()))
 }
 
-/// The strftime format for one in the letters of PHP (`Y-m-d H:i:s`) or of most others (`yyyy-MM-dd HH:mm:ss`).
-fn strftime(format: &str) -> String {
-    const WORDS: [(&str, &str); 12] = [
-        ("YYYY", "%Y"),
-        ("yyyy", "%Y"),
-        ("YY", "%y"),
-        ("yy", "%y"),
-        ("MMM", "%b"),
-        ("MM", "%m"),
-        ("DD", "%d"),
-        ("dd", "%d"),
-        ("HH", "%H"),
-        ("hh", "%I"),
-        ("mm", "%M"),
-        ("ss", "%S"),
-    ];
-    const LETTERS: [(&str, &str); 13] = [
-        ("Y", "%Y"),
-        ("y", "%y"),
-        ("m", "%m"),
-        ("n", "%-m"),
-        ("d", "%d"),
-        ("j", "%-d"),
-        ("H", "%H"),
-        ("G", "%-H"),
-        ("h", "%I"),
-        ("i", "%M"),
-        ("s", "%S"),
-        ("A", "%p"),
-        ("U", "%s"),
-    ];
-    let known: &[(&str, &str)] = if WORDS.iter().any(|(word, _)| format.contains(word)) { &WORDS } else { &LETTERS };
-    let mut meant = String::new();
+/// Letters for parts of a time, as in `yyyy-MM-dd HH:mm:ss`.
+const WORDS: [(&str, &str); 12] = [
+    ("YYYY", "%Y"),
+    ("yyyy", "%Y"),
+    ("YY", "%y"),
+    ("yy", "%y"),
+    ("MMM", "%b"),
+    ("MM", "%m"),
+    ("DD", "%d"),
+    ("dd", "%d"),
+    ("HH", "%H"),
+    ("hh", "%I"),
+    ("mm", "%M"),
+    ("ss", "%S"),
+];
+/// The letters of PHP, as in `Y-m-d H:i:s`.
+const LETTERS: [(&str, &str); 19] = [
+    ("Y", "%Y"),
+    ("y", "%y"),
+    ("m", "%m"),
+    ("n", "%-m"),
+    ("M", "%b"),
+    ("F", "%B"),
+    ("d", "%d"),
+    ("j", "%-d"),
+    ("D", "%a"),
+    ("l", "%A"),
+    ("H", "%H"),
+    ("G", "%-H"),
+    ("h", "%I"),
+    ("g", "%-I"),
+    ("i", "%M"),
+    ("s", "%S"),
+    ("A", "%p"),
+    ("a", "%P"),
+    ("U", "%s"),
+];
+
+/// The parts of a format, each with `true` if it is a conversion such as `%Y`: conversions, runs of letters, and single other characters.
+fn pieces(format: &str) -> impl Iterator<Item = (bool, &str)> {
     let mut rest = format;
-    while let Some(c) = rest.chars().next() {
-        let (length, text) = match known.iter().find(|(word, _)| rest.starts_with(word)) {
-            Some((word, letter)) => (word.len(), *letter),
-            None => (c.len_utf8(), &rest[..c.len_utf8()]),
+    std::iter::from_fn(move || {
+        let first = rest.chars().next()?;
+        let letters = |text: &str| text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len());
+        let bytes = match first {
+            '%' => rest[1..].find(|c: char| c.is_ascii_alphabetic() || c == '%').map_or(rest.len(), |at| at + 2),
+            _ => letters(rest).max(first.len_utf8()),
         };
-        meant.push_str(text);
-        rest = &rest[length..];
+        let (piece, behind) = rest.split_at(bytes);
+        rest = behind;
+        Some((first == '%', piece))
+    })
+}
+
+/// The strftime format for one in other letters.
+fn strftime(format: &str) -> String {
+    let is_word = |(is_conversion, piece): (bool, &str)| !is_conversion && WORDS.iter().any(|(word, _)| piece.contains(word));
+    let known: &[(&str, &str)] = if pieces(format).any(is_word) { &WORDS } else { &LETTERS };
+    let mut meant = String::new();
+    for (is_conversion, piece) in pieces(format) {
+        let mut rest = if is_conversion { "" } else { piece };
+        meant.push_str(if is_conversion { piece } else { "" });
+        while let Some(c) = rest.chars().next() {
+            let (length, text) = match known.iter().find(|(word, _)| rest.starts_with(word)) {
+                Some((word, letter)) => (word.len(), *letter),
+                // `T` and `Z` of ISO 8601.
+                None if !c.is_ascii_alphabetic() || matches!(c, 'T' | 'Z') => (c.len_utf8(), &rest[..c.len_utf8()]),
+                None => return NO_FORMAT.to_owned(),
+            };
+            meant.push_str(text);
+            rest = &rest[length..];
+        }
     }
-    if meant.contains('%') { meant } else { "strftime letters such as %Y-%m-%d".to_owned() }
+    if meant.contains('%') { meant } else { NO_FORMAT.to_owned() }
+}
+
+/// The advice for a format that can't be translated.
+const NO_FORMAT: &str = "strftime letters such as %Y-%m-%dT%H:%M:%SZ";
+
+/// Letters that stand where a part of the time is expected: between signs such as `-` and `:`, and not behind a conversion, as the `h`
+/// of `%Hh%M` is.
+fn lone_letters(format: &str) -> Option<&str> {
+    let is_sign = |piece: Option<&(bool, &str)>| piece.is_some_and(|(_, text)| matches!(*text, "-" | "/" | ":" | "."));
+    let all: Vec<_> = pieces(format).collect();
+    let lone = all.iter().enumerate().find(|(at, (is_conversion, piece))| {
+        let before = at.checked_sub(1).and_then(|before| all.get(before));
+        let is_part = WORDS.iter().chain(&LETTERS).any(|(word, _)| word == piece);
+        let is_between = is_sign(before) || (is_sign(all.get(at + 1)) && before.is_none_or(|(is_conversion, _)| !is_conversion));
+        !is_conversion && is_part && is_between
+    });
+    lone.map(|(_, (_, piece))| *piece)
 }
 
 fn date(written: &str, stored: bool) -> Result<Modifier, String> {
@@ -275,6 +323,12 @@ fn date(written: &str, stored: bool) -> Result<Modifier, String> {
     };
     if !format.is_empty() && !format.contains('%') && !stored {
         return Err(format!("a format without %: write {} if that is meant", strftime(format)));
+    }
+    if let Some(letters) = lone_letters(format).filter(|_| !stored) {
+        return Err(format!(
+            "without % \"{letters}\" is text and no part of the time: write {} if that is meant",
+            strftime(format)
+        ));
     }
     if format.is_empty() {
         return Err("date needs a format, such as date:%Y-%m-%d".to_owned());

@@ -182,7 +182,7 @@ impl<'t, 'f> Reader<'t, 'f> {
         if self.json.after_backslash && !self.allowed.stored {
             self.fault(at, "a backslash is right before a macro inside a JSON string: write \\\\ for a backslash");
         }
-        let encoding = Encoding::of_values(self.place, raw, self.json.in_string || self.xml.in_cdata);
+        let encoding = Encoding::of_values(self.place, raw, self.json.in_string || self.xml.in_cdata());
         self.end_literal();
         if let Ok(source) = source {
             let number = self.slots;
@@ -324,25 +324,41 @@ impl JsonText {
     }
 }
 
-/// The position in an XML text: inside a CDATA section or not.
+/// The position in an XML text: its elements, or a section in which no other begins.
 #[derive(Default)]
 struct XmlText {
-    in_cdata: bool,
+    section: Option<Section>,
     /// The last characters, as many as in the longest mark.
     recent: String,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Section {
+    Cdata,
+    Comment,
+    Instruction,
+}
+
 impl XmlText {
-    const OPEN: &str = "<![CDATA[";
-    const CLOSE: &str = "]]>";
+    /// The marks around each section.
+    const SECTIONS: [(Section, &str, &str); 3] =
+        [(Section::Cdata, "<![CDATA[", "]]>"), (Section::Comment, "<!--", "-->"), (Section::Instruction, "<?", "?>")];
+    const LONGEST_MARK: usize = 9;
+
+    fn in_cdata(&self) -> bool {
+        self.section == Some(Section::Cdata)
+    }
 
     fn step(&mut self, c: char) {
         self.recent.push(c);
-        let mark = if self.in_cdata { Self::CLOSE } else { Self::OPEN };
-        if self.recent.ends_with(mark) {
-            self.in_cdata = !self.in_cdata;
+        let next = Self::SECTIONS.iter().find_map(|(section, open, close)| match self.section {
+            None => self.recent.ends_with(open).then_some(Some(*section)),
+            Some(inside) => (inside == *section && self.recent.ends_with(close)).then_some(None),
+        });
+        if let Some(next) = next {
+            self.section = next;
             self.recent.clear();
-        } else if self.recent.chars().count() > Self::OPEN.len() {
+        } else if self.recent.chars().count() > Self::LONGEST_MARK {
             self.recent.remove(0);
         }
     }

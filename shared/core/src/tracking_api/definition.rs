@@ -119,6 +119,8 @@ pub struct RuleDefinition {
     pub rate_per_second: Option<u32>,
     /// `true` if rendering it or judging a response may take milliseconds: it has regular expressions, or it is long.
     pub is_heavy: bool,
+    /// `true` if its text was stored when answers compared numbers as texts.
+    pub(crate) compared_texts: bool,
     /// Fingerprints of the uses of its secrets, computed on first use.
     pub(crate) uses: OnceLock<BTreeMap<String, String>>,
 }
@@ -138,13 +140,14 @@ impl RuleDefinition {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn parse_with(document: &Value, owner: &Owner, settings: &Settings, masters: &Masters) -> Result<Self, Faults> {
+        let compared_texts = settings.stored && document.get(ANSWER_FORMAT.0).is_none();
         let (document, mut faults) = if settings.stored {
             (Cow::Owned(Self::current(document.clone())), Faults::of_stored_rule())
         } else {
             (Cow::Borrowed(document), Faults::default())
         };
         let definition = Self::read(&document, (owner, masters), *settings, &mut faults);
-        definition.filter(|_| faults.is_empty()).ok_or(faults)
+        definition.filter(|_| faults.is_empty()).map(|definition| Self { compared_texts, ..definition }).ok_or(faults)
     }
 
     /// The same rule switched off, paused or resumed by a document that changes nothing else; `None` if the document does more. Limits that
@@ -207,6 +210,7 @@ impl RuleDefinition {
             delay,
             rate_per_second,
             is_heavy,
+            compared_texts: false,
             uses,
         })
     }

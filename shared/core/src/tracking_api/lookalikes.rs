@@ -3,7 +3,19 @@
 use crate::macros;
 
 /// The signs around a macro's name: ours doubled or percent-encoded, and those of other systems.
-const SIGNS: [(&str, &str); 7] = [("{{", "}}"), ("%7B", "%7D"), ("%7b", "%7d"), ("%%", "%%"), ("[", "]"), ("<", ">"), ("$", "$")];
+const SIGNS: [(&str, &str); 11] = [
+    ("{{", "}}"),
+    ("%7B", "%7D"),
+    ("%7b", "%7d"),
+    ("%5B", "%5D"),
+    ("%5b", "%5d"),
+    ("%%", "%%"),
+    ("%", "%"),
+    ("[", "]"),
+    ("<", ">"),
+    ("$", "$"),
+    ("__", "__"),
+];
 /// The longest name that is compared, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -16,7 +28,8 @@ pub(super) struct Lookalike<'t> {
     pub(super) meant: Option<&'t str>,
 }
 
-/// The parts of a text that look like macros, in order. A part in brackets must have a macro's exact name: `[0]` and `[id]` are common.
+/// The parts of a text that look like macros, in order. In signs that are common, as in `[0]`, a macro's name must be
+/// right but for case and underscores.
 pub(super) fn lookalikes(text: &str) -> Vec<Lookalike<'_>> {
     let mut found = Vec::new();
     let mut rest = text;
@@ -56,12 +69,13 @@ fn lookalike<'t>(text: &'t str, open: &str, close: &str) -> Option<Lookalike<'t>
         return None;
     }
     let meant = if macros::is_known(name) { Some(name) } else { macros::meant(name) };
-    let is_exact = meant.is_some_and(|meant| meant.eq_ignore_ascii_case(name));
+    let letters = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let is_exact = meant.is_some_and(|meant| letters(meant) == letters(name));
     let written = &text[..open.len() + inside.len() + close.len()];
     let is_meant = match open {
-        "[" | "<" => is_exact,
+        "{{" | "%7B" | "%7b" | "$" => true,
         "%%" => meant.is_some(),
-        _ => true,
+        _ => is_exact,
     };
     is_meant.then_some(Lookalike { written, meant })
 }

@@ -2,10 +2,7 @@
 //! until it is filled in.
 
 use super::RuleDefinition;
-use crate::{fault::Faults, json::Value, template::Template};
-
-/// The beginnings of placeholders. [`crate::presets`] use the first.
-const BEGINNINGS: [&str; 2] = ["YOUR-", "YOUR_"];
+use crate::{fault::Faults, json::Value, placeholder::find, when::Condition};
 
 /// A part of a rule's text that must still be filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,16 +16,36 @@ pub struct Placeholder<'a> {
 impl RuleDefinition {
     /// Returns the placeholders in its texts, in the order of the document, each once for each text.
     pub fn placeholders(&self) -> Vec<Placeholder<'_>> {
-        let requests = self.plan.calls().flat_map(|call| {
-            let at = call.request_pointer();
-            call.request.placed_templates().map(move |(place, template)| (format!("{at}{place}"), template))
-        });
-        let variables = self.variables().placed_templates();
-        requests
-            .chain(variables)
-            .chain(self.plan.texts().placed_templates())
-            .flat_map(|(pointer, template)| all_in(&pointer, template))
-            .collect()
+        let mut found: Vec<Placeholder<'_>> = self.conditions.placed_texts().flat_map(|(at, text)| all_in(&at, text)).collect();
+        for (at, template) in self.variables().placed_templates() {
+            found.extend(all_in(&at, template.text()));
+        }
+        for call in self.plan.calls() {
+            let (request_at, answer_at) = (call.request_pointer(), call.pointer("answer"));
+            for (place, template) in call.request.placed_templates() {
+                found.extend(all_in(&format!("{request_at}{place}"), template.text()));
+            }
+            for (place, condition) in call.request.placed_conditions(&request_at) {
+                found.extend(all_in_condition(&place, condition));
+            }
+            for (place, condition) in call.answer.placed_conditions() {
+                found.extend(all_in_condition(&format!("{answer_at}{place}"), condition));
+            }
+            // Those of steps are among the texts of the flow.
+            for (place, template) in call.answer.placed_templates().filter(|_| !self.plan.has_steps()) {
+                found.extend(all_in(&format!("{answer_at}{place}"), template.text()));
+            }
+        }
+        for (place, mirror) in self.plan.placed_mirrors() {
+            found.extend(all_in(&format!("{place}/tracking_api_id"), mirror.tracking_api_id.as_str()));
+        }
+        for (place, template) in self.plan.texts().placed_templates() {
+            found.extend(all_in(&place, template.text()));
+        }
+        for (place, condition) in self.plan.texts().placed_conditions() {
+            found.extend(all_in_condition(&place, condition));
+        }
+        found
     }
 
     /// Checks that the rule may be switched on, if `written`, a rule or a patch, does so.
@@ -60,47 +77,10 @@ pub(super) fn reason(placeholders: &[Placeholder<'_>]) -> Option<String> {
     }
 }
 
-fn all_in<'a>(pointer: &str, template: &'a Template) -> Vec<Placeholder<'a>> {
-    placeholders_of(template).into_iter().map(|text| Placeholder { pointer: pointer.to_owned(), text }).collect()
+fn all_in<'a>(pointer: &str, text: &'a str) -> Vec<Placeholder<'a>> {
+    find(text).into_iter().map(|text| Placeholder { pointer: pointer.to_owned(), text }).collect()
 }
 
-/// The placeholders in a text, each once.
-pub(super) fn placeholders_of(template: &Template) -> Vec<&str> {
-    find(template.text())
-}
-
-fn find(text: &str) -> Vec<&str> {
-    let mut found: Vec<&str> = Vec::new();
-    let mut at = 0;
-    while let Some(start) = BEGINNINGS.iter().filter_map(|beginning| text[at..].find(beginning)).min().map(|start| at + start) {
-        let rest = &text[start..];
-        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '-' || c == '_';
-        let placeholder = &rest[..rest.find(|c| !is_name(c)).unwrap_or(rest.len())];
-        // `GET-YOUR-LOAN` and `forYOUR_` are no placeholders.
-        let stands_alone = !text[..start].ends_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_');
-        if stands_alone && placeholder.len() > BEGINNINGS[0].len() && !found.contains(&placeholder) {
-            found.push(placeholder);
-        }
-        at = start + placeholder.len();
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str, expected: &[&str]) {
-        assert_eq!(find(text), expected, "{text}");
-    }
-
-    #[test]
-    fn case_d3_a_placeholder_is_a_word_of_its_own_in_capitals() {
-        check("https://YOUR-DOMAIN.example/p?n=YOUR-NETWORK-ID&t=YOUR_TOKEN", &["YOUR-DOMAIN", "YOUR-NETWORK-ID", "YOUR_TOKEN"]);
-        check("<YOUR_API_KEY>", &["YOUR_API_KEY"]);
-        check("YOUR-ID and YOUR-ID2 and YOUR-ID", &["YOUR-ID", "YOUR-ID2"]);
-        check("https://a.example/?utm=GET-YOUR-LOAN&x=YOUR- YOUR_&y=your-domain", &[]);
-        check("žYOUR-DOMAIN", &[]);
-    }
+fn all_in_condition<'a>(pointer: &str, condition: &'a Condition) -> Vec<Placeholder<'a>> {
+    condition.texts().flat_map(|(field, text)| all_in(&format!("{pointer}/{field}"), text)).collect()
 }

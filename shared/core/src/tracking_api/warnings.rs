@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    Delay, OnExpiry, RuleDefinition,
+    Delay, OnExpiry, Placeholder, RuleDefinition,
     lookalikes::{Lookalike, lookalikes, macro_in_name},
-    placeholders::placeholders_of,
 };
 use crate::{
     answer::Verdict,
@@ -51,6 +50,7 @@ impl RuleDefinition {
     /// The warnings about the rule, in the order of the document.
     pub fn warnings(&self) -> Vec<Warning> {
         let mut noted = Noted::default();
+        self.about_placeholders(&mut noted);
         self.about_firing(&mut noted);
         self.about_variables(&mut noted);
         for call in self.plan.calls() {
@@ -72,6 +72,14 @@ impl RuleDefinition {
         matches!(self.trigger, Trigger::TransactionCreated | Trigger::ConversionCreated)
     }
 
+    fn about_placeholders(&self, noted: &mut Noted) {
+        let mut placeholders = self.placeholders();
+        placeholders.dedup_by(|later, first| later.pointer == first.pointer);
+        for Placeholder { pointer, text } in placeholders {
+            noted.add(pointer, format!("{text} is a placeholder: write your own value in its place"));
+        }
+    }
+
     fn about_firing(&self, noted: &mut Noted) {
         let trigger = self.trigger;
         let clicks_fire = matches!(trigger, Trigger::ConversionAll | Trigger::ConversionCreated);
@@ -83,6 +91,10 @@ impl RuleDefinition {
             let detail =
                 "without effect: included_offers names the only offers that there are for this rule, leave one of them out";
             noted.add("/conditions/excluded_offers", detail);
+        }
+        for name in self.conditions.named_all() {
+            let detail = "the rule fires for nothing: \"all\" was an id when it was saved; write [] or \"all\" again if everything is meant";
+            noted.add(format!("/conditions/{name}"), detail);
         }
         let ResultCondition::Specific(results) = self.conditions.result() else { return };
         if !matches!(self.delay, Delay::Final(_)) && self.is_about_new_ones() && !results.contains(&TransactionResult::Pending) {
@@ -122,7 +134,6 @@ impl RuleDefinition {
     /// The texts and conditions of steps other than requests.
     fn about_steps(&self, noted: &mut Noted) {
         for (place, text) in self.plan.texts().placed_templates() {
-            about_placeholders(text, &place, noted);
             about_json(text, &place, noted);
             about_lookalikes(text.text(), &place, noted);
             self.about_cents(text, &place, noted);
@@ -160,7 +171,6 @@ impl RuleDefinition {
                               takes it";
                 noted.add(&pointer, detail);
             }
-            about_placeholders(template, &pointer, noted);
             if is_url || place.starts_with("/query/") {
                 about_secrets(template, &pointer, noted);
             }
@@ -263,6 +273,11 @@ impl RuleDefinition {
         }
         for (place, condition) in call.answer.placed_conditions() {
             self.about_condition(condition, &format!("{at}{place}"), noted);
+            if self.compared_texts && condition.compares_numbers() {
+                let detail = "texts were compared when this was saved, now numbers are: 0 is also 0.00; save the rule again if that is right, \
+                              or compare the text by the operator matches, with ^0$";
+                noted.add(format!("{at}{place}/value"), detail);
+            }
         }
         let asks_again = call.answer.may_say(Verdict::Pending) || call.answer.may_say(Verdict::Retry);
         if asks_again && call.retry.limit().retries() == 0 {
@@ -310,12 +325,6 @@ impl RuleDefinition {
             );
             noted.add("/delay/mode", detail);
         }
-    }
-}
-
-fn about_placeholders(template: &Template, pointer: &str, noted: &mut Noted) {
-    if let Some(placeholder) = placeholders_of(template).first() {
-        noted.add(pointer, format!("{placeholder} is a placeholder: write your own value in its place"));
     }
 }
 

@@ -160,7 +160,12 @@ fn case_d2_a_rule_that_reads_a_result_and_has_no_word_for_the_others() {
     let mut set = rule("approved", "delivered");
     set["set"] = json!({"payout": "{body.payout}"});
     check(&json!({"answer": {"rules": [set, rule("rejected", "failed")]}}), &warned);
-    check(&json!({"answer": {"rules": [rule("ok", "delivered"), rule("error", "failed")]}}), &[]);
+    check(&json!({"answer": {"rules": [rule("approved", "delivered"), rule("rejected", "failed")]}}), &warned);
+    let mut otherwise = json!({"answer": {"rules": [rule("ok", "delivered"), rule("error", "failed")]}});
+    check(&otherwise, &warned);
+    otherwise["answer"]["otherwise"] = json!("delivered");
+    otherwise["answer"]["rules"][1]["when"][0] = json!({"source": "http_code", "operator": "bigger_than", "value": 299});
+    check(&otherwise, &[]);
     for end in [json!({"otherwise": "pending"}), json!({"otherwise": "failed"})] {
         check(&json!({"answer": {"rules": [rule("approved", "delivered")], "otherwise": end["otherwise"]}}), &[]);
     }
@@ -186,6 +191,25 @@ fn a2_errors_that_are_taken_for_delivered() {
     check(&json!({"answer": {"otherwise": "delivered"}}), &[("/answer/otherwise", detail)]);
     let rules = json!([{"when": [{"source": "http_code", "operator": "bigger_than", "value": 299}], "then": "retry"}]);
     check(&json!({"answer": {"rules": rules, "otherwise": "delivered"}}), &[]);
+}
+
+#[test]
+fn case_a14_c6_a_rule_of_an_older_version_says_what_has_changed() {
+    let mut document = rule(&json!({"conditions": {"affiliate": ["all"]}}));
+    let condition = |operator: &str, value: &str| json!({"source": "body", "key": "error", "operator": operator, "value": value});
+    let conditions =
+        [condition("not_equals", "0"), condition("equals", "no|1.5"), condition("equals", "007"), condition("equals", "ok")];
+    document["answer"] = json!({"rules": [{"when": conditions, "then": "failed"}], "otherwise": "retry"});
+    let of = |document: &Value| {
+        let settings = Settings { stored: true, ..Settings::default() };
+        let warnings = RuleDefinition::parse(document, &Owner::Admin, &settings).unwrap().warnings();
+        warnings.into_iter().map(|warning| warning.pointer).collect::<Vec<_>>()
+    };
+    let numbers = ["/answer/rules/0/when/0/value", "/answer/rules/0/when/1/value"];
+    assert_eq!(of(&document), [&["/conditions/affiliate"][..], &numbers].concat());
+    document["answer_format"] = json!(2);
+    assert_eq!(of(&document), ["/conditions/affiliate"], "it was saved by this version");
+    assert_eq!(warnings(&document), [], "written now, it means All");
 }
 
 #[test]
@@ -361,7 +385,18 @@ fn case_b3_json_without_escapes_in_every_place() {
 #[test]
 fn case_b7_lookalikes_of_other_systems() {
     let text = |written: &str| format!("{written} is no macro and is sent unchanged: if a macro is meant, write {{click_id}}");
-    for written in ["{{ click_id }}", "%%click_id%%", "<click_id>"] {
+    for written in [
+        "{{ click_id }}",
+        "%%click_id%%",
+        "<click_id>",
+        "[clickid]",
+        "[CLICK_ID]",
+        "%5Bclick_id%5D",
+        "%5bclickid%5d",
+        "%click_id%",
+        "__click_id__",
+        "__CLICKID__",
+    ] {
         let query = json!([{"name": "q", "value": written}]);
         check(&json!({"request": {"query": query}}), &[("/request/query/0/value", &text(written))]);
     }
@@ -369,9 +404,18 @@ fn case_b7_lookalikes_of_other_systems() {
     check(&json!({"request": {"query": [{"name": "q", "value": "${click_id}"}]}}), &[("/request/query/0/value", dollar)]);
     let name = "{click_id} is sent unchanged: names hold no macros, only values do";
     check(&json!({"request": {"query": [{"name": "{click_id}", "value": "1"}]}}), &[("/request/query/0/name", name)]);
-    for silent in
-        ["${payout}", "{{{click_id}}}", "%%abc%%", "<a>{click_id}</a>", "<click_id>{click_id}</click_id>", "{{ \"a\": 1 }}"]
-    {
+    for silent in [
+        "${payout}",
+        "{{{click_id}}}",
+        "%%abc%%",
+        "100%ab%20%cd%",
+        "__typename__",
+        "%5Bid%5D",
+        "a__b__c",
+        "<a>{click_id}</a>",
+        "<click_id>{click_id}</click_id>",
+        "{{ \"a\": 1 }}",
+    ] {
         check(&json!({"request": {"query": [{"name": "q", "value": silent}]}}), &[]);
     }
 }

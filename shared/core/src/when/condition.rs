@@ -173,6 +173,13 @@ impl Condition {
         std::iter::once(("key", source)).chain(values).filter(|(_, template)| template.has_macros())
     }
 
+    /// Its texts as they were written, each with its field.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let values = [("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
+        let values = values.into_iter().filter_map(|(name, text)| Some((name, text?.written())));
+        std::iter::once(("key", self.key.written())).chain(values)
+    }
+
     /// The texts in braces that are no macros, as they were written, each with its field.
     pub(crate) fn strays(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let texts = [("key", Some(&self.key)), ("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
@@ -185,6 +192,11 @@ impl Condition {
         let Some(Source::Variable(template)) = &self.source else { return None };
         let asks_if_empty = matches!(self.operator, Operator::IsEmpty | Operator::IsNotEmpty);
         template.variables().next().map(|name| (name, asks_if_empty))
+    }
+
+    /// Returns true if it compares with a number that can be written in several ways.
+    pub(crate) fn compares_numbers(&self) -> bool {
+        matches!(&self.operator, Operator::Fits(pattern) | Operator::FitsNot(pattern) if pattern.has_numbers())
     }
 
     /// Returns true if it always holds.

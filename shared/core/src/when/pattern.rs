@@ -48,6 +48,11 @@ impl Pattern {
         self.0.iter().any(|alternative| alternative.fits(text))
     }
 
+    /// Returns true if an alternative is a decimal, which equals other texts of the same number.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.0.iter().any(|Alternative(texts)| matches!(&texts[..], [number] if decimal(number).is_some()))
+    }
+
     /// The number of steps for comparing with a text of this length.
     pub(super) fn steps(&self, bytes: usize) -> usize {
         let searching = self.0.iter().filter(|alternative| alternative.0.len() > 1).count();

@@ -146,6 +146,9 @@ fn check_secret(name: &str, value: &str, pointer: &str) -> Result<(), Faults> {
     if value.contains(['\r', '\n']) {
         faults.add(value_at, "a line break within a secret's value: no header can hold one, write the value in one line");
     }
+    if value.contains(|c: char| c.is_control() && !matches!(c, '\r' | '\n' | '\t')) {
+        faults.add(value_at, "a control character within a secret's value: no header can hold one, copy the value again");
+    }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
@@ -175,6 +178,12 @@ mod tests {
             let detail = "a line break within a secret's value: no header can hold one, write the value in one line";
             assert_eq!(faults, Faults::one("/secret_values/token", detail), "{pasted:?}");
         }
+        for pasted in ["a\0b", "\u{b}a", "a\u{7f}"] {
+            let faults = secret_values(&json!({"secret_values": {"token": pasted}})).unwrap_err();
+            let detail = "a control character within a secret's value: no header can hold one, copy the value again";
+            assert_eq!(faults, Faults::one("/secret_values/token", detail), "{pasted:?}");
+        }
+        assert!(secret_values(&json!({"secret_values": {"token": "a\tb"}})).is_ok());
         let detail = "a secret's value has 1 to 4096 bytes";
         let empty = secret_values(&json!({"secret_values": {"token": "\n"}})).unwrap_err();
         assert_eq!(empty, Faults::one("/secret_values/token", detail));

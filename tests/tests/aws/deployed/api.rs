@@ -34,6 +34,19 @@ impl Api {
         if !body.is_null() {
             request = request.json(body);
         }
+        Self::answer(request).await
+    }
+
+    /// Makes a call with this body and signature, as the sender of a webhook does.
+    pub(crate) async fn signed(&self, line: &str, signature: Option<&str>, body: &Value) -> Answer {
+        let mut request = self.request(line).json(body);
+        if let Some(signature) = signature {
+            request = request.header("x-signature", signature);
+        }
+        Self::answer(request).await
+    }
+
+    async fn answer(request: RequestBuilder) -> Answer {
         let answer = request.send().await.expect("the gateway answers");
         let status = answer.status().as_u16();
         let text = answer.text().await.expect("the answer is whole");

@@ -7,6 +7,7 @@
 
 mod api;
 mod bus;
+mod callbacks;
 mod contract;
 mod flows;
 mod issuer;

@@ -29,6 +29,8 @@ const BUCKET: &str = "packages";
 
 /// The stack's parameters, besides the issuer.
 const PARAMETERS: &[&str] = &["Stage=e2e", "PrivateTargets=true", "KeepEvents=true"];
+/// The address in callback URLs. Tests send what comes there to the emulator's gateway.
+pub(crate) const PUBLIC_URL: &str = "https://callbacks.example";
 
 /// The deployed stack, and helpers of the tests.
 pub(crate) struct Stack {
@@ -151,6 +153,7 @@ fn deploy(template: &Path, ministack: &Ministack, issuer: &Issuer) {
         format!("MaxConcurrency={CONCURRENCY}"),
         format!("JwtIssuer={}", issuer.url),
         format!("JwtAudience={AUDIENCE}"),
+        format!("PublicUrl={PUBLIC_URL}"),
     ]);
     sam.envs([("AWS_ENDPOINT_URL", ministack.url.as_str()), ("SAM_CLI_POLL_DELAY", "0.2")]);
     say("deploying the stack on the emulator");

@@ -124,16 +124,24 @@ fn times(record: ObjectBuilder, fields: &[(&str, &str)]) -> ObjectBuilder {
     fields.iter().fold(record, |record, (name, about)| record.may(name, or_null(time(about))))
 }
 
+const CHANGE: &str = "What happened to it. If left out, the conversion's `change`; in an update of the conversion, `unchanged` for a transaction \
+                      whose `updated_at` is more than a second before the conversion's, and for one with `auto_approved` that has no other result since";
+
 fn transaction() -> RefOr<Schema> {
     let mut record = open_record("A transaction as it now is")
         .has("transaction_id", id("Its id"))
         .has("result", word("Its result", RESULTS))
         .may("version", or_null(whole("Grows with every change of it", 0..=MOST)))
-        .may("change", or_null(word("The kind of change; the conversion's unless given", CHANGES)))
+        .may("change", or_null(word(CHANGE, CHANGES)))
         .may("previous_result", or_null(word("The result before this change", RESULTS)))
         .may("payout", or_null(money("The amount for the affiliate")))
         .may("revenue", or_null(money("The amount for the platform")))
-        .may("auto_approved", or_null(flag("True if the result came with the transaction: no update of it follows")))
+        .may(
+            "auto_approved",
+            or_null(flag(
+                "True if the result came with the transaction: no update of it follows. It may stay true in later changes",
+            )),
+        )
         .may("auto_set", or_null(flag("True if the platform set the result right after: it counts as an update")));
     for (name, about) in [("commission_id", "The commission that made it"), ("currency", "The currency of payout and revenue")] {
         record = record.may(name, or_null(text(about)));

@@ -98,6 +98,7 @@ fn preset() -> RefOr<Schema> {
         .has("name", text("Its name"))
         .has("kind", word("The kind of receiver; a flow has steps", ["tracker", "ad_platform", "flow"]))
         .may("admins_only", flag("True if its rule reports results to the platform; left out otherwise"))
+        .may("master", text("The id of the preset that the rule is made of whose steps it mirrors; left out if it mirrors none"))
         .has("documentation", text("The page that describes its postbacks; of a flow, the standard that it keeps to"))
         .has("description", text("Its requests, and what to know before its use"))
         .has("fill_in", list("The places to fill in", blank))

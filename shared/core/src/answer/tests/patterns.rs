@@ -121,15 +121,30 @@ proptest! {
     }
 
     #[test]
-    fn case_a4_a_value_never_alters_a_path(external_id in "[*|\\\\\\]\\[={}.a-c]{1,6}", other in "[*|\\\\\\]\\[={}.a-c]{1,6}") {
+    fn case_a4_a_value_never_alters_a_path(
+        before in "[*|\\\\\\]\\[={}.a]{0,2}",
+        external_id in "[*|\\\\\\]\\[={}.a-c]{1,6}",
+        after in "[*|\\\\\\]\\[={}.a]{0,2}",
+    ) {
+        let other = format!("{before}{external_id}{after}");
         let is_same = external_id == other;
         let holds = |key: &str, body: Value| {
             let when = json!([{"source": "body", "key": key, "operator": "equals", "value": "yes"}]);
             judge_of(&external_id, &when, &body.to_string()).verdict == Verdict::Delivered
         };
         prop_assert_eq!(holds("leads[id={external_id}].s", json!({"leads": [{"id": other, "s": "yes"}]})), is_same);
+        // The value's own signs would lead to these.
+        let decoys = json!([{"id": "", "s": "yes"}, {"id": "a", "s": "yes"}, {"id": "*", "s": "yes"}, {"s": "yes"}]);
+        let is_decoy = matches!(&*external_id, "a" | "*");
+        prop_assert_eq!(holds("leads[id={external_id}].s", json!({"leads": decoys})), is_decoy);
         let keyed = json::Map::from_iter([(other, json!({"s": "yes"}))]);
         prop_assert_eq!(holds("{external_id}.s", keyed.into()), is_same);
+        if external_id.contains('.') {
+            let nested = external_id.rsplit('.').fold(json!({"s": "yes"}), |inner, name| {
+                json::Map::from_iter([(name.to_owned(), inner)]).into()
+            });
+            prop_assert!(!holds("{external_id}.s", nested), "a point in a value parts no names");
+        }
     }
 
     #[test]

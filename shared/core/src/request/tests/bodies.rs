@@ -228,4 +228,9 @@ fn case_b4_values_in_cdata_never_end_it() {
     assert_eq!(xml("<![CDATA[{click_id}>]]>", "]]"), "<![CDATA[]]]]><![CDATA[>]]>");
     assert_eq!(xml("<![CDATA[]]{click_id}]]>", ">"), "<![CDATA[]]]]><![CDATA[>]]>");
     assert_eq!(xml("<![CDATA[{click_id}]]>", "a\u{1}b"), "<![CDATA[a\u{fffd}b]]>");
+    // In a comment and in an instruction no section begins.
+    for apart in ["<!-- <![CDATA[ -->", "<?p <![CDATA[ ?>", "<!-- <? --><?p <!-- ?>"] {
+        assert_eq!(xml(&format!("{apart}<a>{{click_id}}</a>"), "<b>"), format!("{apart}<a>&lt;b&gt;</a>"));
+    }
+    assert_eq!(xml("<![CDATA[<!--]]><a>{click_id}</a>", "]]>"), "<![CDATA[<!--]]><a>]]&gt;</a>");
 }

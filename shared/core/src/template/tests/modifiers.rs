@@ -194,7 +194,11 @@ fn case_b8_a_format_without_percent_signs_says_what_is_meant() {
         ("d.m.Y", "%d.%m.%Y"),
         ("yyyy-MM-dd HH:mm:ss", "%Y-%m-%d %H:%M:%S"),
         ("U", "%s"),
-        ("?", "strftime letters such as %Y-%m-%d"),
+        ("d M y", "%d %b %y"),
+        ("Y-m-dTH:i:sZ", "%Y-%m-%dT%H:%M:%SZ"),
+        ("iso", "strftime letters such as %Y-%m-%dT%H:%M:%SZ"),
+        ("RFC3339", "strftime letters such as %Y-%m-%dT%H:%M:%SZ"),
+        ("?", "strftime letters such as %Y-%m-%dT%H:%M:%SZ"),
     ] {
         let text = format!("{{conversion_at|date:{format}}}");
         check_refused(&text, &format!("a format without %: write {meant} if that is meant"));
@@ -202,6 +206,23 @@ fn case_b8_a_format_without_percent_signs_says_what_is_meant() {
         let mut faults = crate::fault::Faults::of_stored_rule();
         assert!(Template::parse_within(&text, Place::Plain, allowed, &mut faults).is_ok(), "a stored rule keeps it: {format}");
     }
+}
+
+#[test]
+fn case_b8_letters_among_percent_signs_say_what_is_meant() {
+    for (format, letters, meant) in [
+        ("%Y-m-d", "m", "%Y-%m-%d"),
+        ("%d.MM.yyyy", "MM", "%d.%m.%Y"),
+        ("%Y-%m-%d H:i:s", "H", "%Y-%m-%d %H:%M:%S"),
+        ("Y-%m-%d", "Y", "%Y-%m-%d"),
+    ] {
+        let text = format!("{{conversion_at|date:{format}}}");
+        check_refused(&text, &format!("without % \"{letters}\" is text and no part of the time: write {meant} if that is meant"));
+    }
+    check("{conversion_at|date:%Hh%M}", "08h30");
+    check("{conversion_at|date:%H h %M m}", "08 h 30 m");
+    check("{conversion_at|date:%Y-%m-%dT%H:%M:%SZ}", "2026-11-22T08:30:00Z");
+    check("{conversion_at|date:%-d.%-m.%Y}", "22.11.2026");
 }
 
 #[test]
