@@ -94,6 +94,7 @@ pub struct Settings {
 
 /// A rule as a person wrote it, with defaults filled in and without faults.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says yes or no to something of its own")]
 pub struct RuleDefinition {
     /// The name for people: 1 to 200 characters without control characters.
     pub name: String,
