@@ -57,8 +57,8 @@ async fn receiver(say: impl Fn(&str) -> Option<String> + Send + 'static) -> (Str
         match say(&heard) {
             Some(body) => {
                 let is_whole = body.starts_with("HTTP/1.1 ");
-                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                let answer = if is_whole { body } else { head + &body };
+                let start = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                let answer = if is_whole { body } else { start + &body };
                 stream.write_all(answer.as_bytes()).await.expect("the answer is read");
             }
             // Until the other side gives up.
