@@ -15,7 +15,7 @@ use tracking_local::{
     token::{self, TokenArgs},
 };
 
-/// The allocator of the whole process, SQLite's memory included: what a burst of requests took goes back to the system (ADR 0020).
+/// The allocator of the whole process, also for the store's own memory: what a burst of requests took goes back to the system (ADR 0020).
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -220,11 +220,10 @@ impl Conditions {
             }
             _ if transactions.is_empty() => format!("the conversion has no transaction; the rule wants one with {wanted}"),
             _ => {
-                let has_commission = |transaction: &&Transaction| self.has_commission(transaction);
-                let is_narrowed =
-                    !self.commission.is_empty() && transactions.iter().any(|transaction| has_commission(&transaction));
-                let counting = transactions.iter().filter(|transaction| !is_narrowed || has_commission(transaction));
-                let mut results: Vec<_> = counting.map(|transaction| transaction.result).collect();
+                let fitting: Vec<_> = transactions.iter().filter(|transaction| self.has_commission(transaction)).collect();
+                let is_narrowed = !self.commission.is_empty() && !fitting.is_empty();
+                let counting = if is_narrowed { fitting } else { transactions.iter().collect() };
+                let mut results: Vec<_> = counting.into_iter().map(|transaction| transaction.result).collect();
                 results.sort_unstable();
                 results.dedup();
                 let results: Vec<_> = results.into_iter().map(super::TransactionResult::as_str).collect();

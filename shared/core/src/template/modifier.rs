@@ -281,8 +281,11 @@ fn strftime(format: &str) -> String {
     let known: &[(&str, &str)] = if pieces(format).any(is_word) { &WORDS } else { &LETTERS };
     let mut meant = String::new();
     for (is_conversion, piece) in pieces(format) {
-        let mut rest = if is_conversion { "" } else { piece };
-        meant.push_str(if is_conversion { piece } else { "" });
+        if is_conversion {
+            meant.push_str(piece);
+            continue;
+        }
+        let mut rest = piece;
         while let Some(c) = rest.chars().next() {
             let (length, text) = match known.iter().find(|(word, _)| rest.starts_with(word)) {
                 Some((word, letter)) => (word.len(), *letter),

@@ -14,7 +14,7 @@ pub struct Placeholder<'a> {
 }
 
 impl RuleDefinition {
-    /// Returns the placeholders in its texts, in the order of the document, each once for each text.
+    /// Returns the placeholders in its texts and conditions, each once for each text.
     pub fn placeholders(&self) -> Vec<Placeholder<'_>> {
         let mut found: Vec<Placeholder<'_>> = self.conditions.placed_texts().flat_map(|(at, text)| all_in(&at, text)).collect();
         for (at, template) in self.variables().placed_templates() {

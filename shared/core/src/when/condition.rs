@@ -173,18 +173,20 @@ impl Condition {
         std::iter::once(("key", source)).chain(values).filter(|(_, template)| template.has_macros())
     }
 
+    /// Its key and its values, each with its field.
+    fn parts(&self) -> impl Iterator<Item = (&'static str, &Text)> {
+        let parts = [("key", Some(&self.key)), ("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
+        parts.into_iter().filter_map(|(field, text)| Some((field, text?)))
+    }
+
     /// Its texts as they were written, each with its field.
     pub(crate) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let values = [("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
-        let values = values.into_iter().filter_map(|(name, text)| Some((name, text?.written())));
-        std::iter::once(("key", self.key.written())).chain(values)
+        self.parts().map(|(field, text)| (field, text.written()))
     }
 
     /// The texts in braces that are no macros, as they were written, each with its field.
     pub(crate) fn strays(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let texts = [("key", Some(&self.key)), ("value", self.value.as_ref()), ("value2", self.value2.as_ref())];
-        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text?)));
-        texts.flat_map(|(name, text)| text.strays().map(move |stray| (name, stray)))
+        self.parts().flat_map(|(field, text)| text.strays().map(move |stray| (field, stray)))
     }
 
     /// The variable that it reads, and whether it only asks if the variable is empty.

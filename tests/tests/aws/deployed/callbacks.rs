@@ -79,8 +79,8 @@ fn w18_a_verified_webhook_goes_through_the_stack_to_the_delivery_that_waits_for_
         let body = json!({"ref": "X-cnv_webhook_2", "total": "12.40"});
         let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b"k3y-of-e2e"), body.to_string().as_bytes());
         let signature = signature.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-        for wrong in [None, Some("sha256=00".to_owned())] {
-            assert_eq!(stack.api.signed(&line, wrong.as_deref(), &body).await.status, 401, "{wrong:?}");
+        for wrong in [None, Some("sha256=00")] {
+            assert_eq!(stack.api.signed(&line, wrong, &body).await.status, 401, "{wrong:?}");
         }
         let right = format!("sha256={signature}");
         soon("a delivery that waits", async || {
