@@ -82,12 +82,23 @@ pub(crate) fn file_in(folder: &Path) -> PathBuf {
     folder.join(FILE)
 }
 
-/// Makes the folder for its owner alone, if there is none, and locks it until the first of the returned files is dropped. The second is the
-/// store's file.
+/// A locked folder. It is unlocked when this is dropped, even while a process that was forked meanwhile still has the lock's file.
+pub(crate) struct Lock {
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file unlocks the folder too, once nobody else has it.
+        let _refused = self.file.unlock();
+    }
+}
+
+/// Makes the folder for its owner alone, if there is none, and locks it. The returned file is the store's.
 ///
 /// The store's file is made for its owner alone too, since the log holds the requests that receivers were sent; `SQLite` gives the files
 /// beside it the same mode. Files that others could read or change are refused.
-pub(crate) fn lock(folder: &Path) -> Result<(File, File), OpenError> {
+pub(crate) fn lock(folder: &Path) -> Result<(Lock, File), OpenError> {
     let fault = |source| OpenError::Folder { folder: folder.to_owned(), source };
     let refused = |error| match error {
         FileError::Exposed(exposed) => OpenError::Exposed(exposed),
@@ -99,10 +110,11 @@ pub(crate) fn lock(folder: &Path) -> Result<(File, File), OpenError> {
     let file = files::open(&path, File::options().create(true).truncate(false).write(true)).map_err(refused)?;
     match file.try_lock() {
         Ok(()) => {
+            let lock = Lock { file };
             files::check_names(folder, &FILES).map_err(refused)?;
             let data =
                 files::open(&file_in(folder), File::options().create(true).truncate(false).write(true)).map_err(refused)?;
-            Ok((file, data))
+            Ok((lock, data))
         }
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(fault(source)),
@@ -155,4 +167,20 @@ fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A forked process has copies of all descriptors until it runs another program, and each copy would keep the folder locked.
+    #[test]
+    fn a_folder_is_unlocked_while_its_lock_is_inherited() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (locked, _data) = lock(folder.path()).expect("nobody has locked it");
+        let _inherited = locked.file.try_clone().expect("a descriptor is free");
+        assert!(matches!(lock(folder.path()), Err(OpenError::InUse { .. })));
+        drop(locked);
+        assert!(lock(folder.path()).is_ok());
+    }
 }

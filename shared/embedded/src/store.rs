@@ -16,7 +16,7 @@ use tracking_engine::backend::{
 use crate::{
     bus::{self, BusEvent},
     lanes::{Depth, Lanes, Limits, Picked},
-    open::{self, Durability, OpenError},
+    open::{self, Durability, Lock, OpenError},
     read::{self, Readers},
     schema, time,
     write::{self, Job, PURGE, SharedLanes},
@@ -41,7 +41,7 @@ struct Inner {
     changed: Arc<Notify>,
     /// The file, for its syncs. Closed after all connections: closing a file frees the locks that this process has on it.
     _data: Arc<File>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Store {
