@@ -60,7 +60,7 @@ pub struct Hold {
 
 /// The kind of a hold's postback; it is part of the delivery's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum PostbackKind {
     /// The one final postback.
     Final,
     /// The postback of a conversion that was settled after the hold expired.
@@ -79,7 +79,7 @@ pub struct DuePostback {
     /// The conversion's transactions; a conversion's postback is about the first that fits (C2).
     pub transactions: Vec<Transaction>,
     /// The kind of the postback.
-    pub kind: Kind,
+    pub kind: PostbackKind,
     /// The reason why nothing is sent; the delivery ends as expired or skipped.
     pub instead: Option<Ending>,
 }
@@ -131,7 +131,7 @@ impl Hold {
                     subject: subject.clone(),
                     event: event.clone(),
                     transactions: change.transactions.clone(),
-                    kind: Kind::Change,
+                    kind: PostbackKind::Change,
                     instead: Some(Ending::FinalAlreadySent),
                 };
                 too_late.insert(subject, due);
@@ -168,7 +168,7 @@ impl Hold {
             }
             let event = Event { is_correction, ..self.event_of(subject, held) };
             let transactions = self.newest.transactions.clone();
-            Some(DuePostback { subject: subject.clone(), event, transactions, kind: Kind::Change, instead: None })
+            Some(DuePostback { subject: subject.clone(), event, transactions, kind: PostbackKind::Change, instead: None })
         });
         owed.collect()
     }
@@ -210,9 +210,9 @@ impl Hold {
         let mut owed = Vec::new();
         for (subject, held) in &self.subjects {
             let (kind, instead) = match held.phase {
-                Phase::Held if settled || delay.on_expiry == OnExpiry::SendCurrent => (Kind::Final, None),
-                Phase::Held => (Kind::Final, Some(Ending::Expired)),
-                Phase::Expired | Phase::SentAsWas if settled => (Kind::Late, None),
+                Phase::Held if settled || delay.on_expiry == OnExpiry::SendCurrent => (PostbackKind::Final, None),
+                Phase::Held => (PostbackKind::Final, Some(Ending::Expired)),
+                Phase::Expired | Phase::SentAsWas if settled => (PostbackKind::Late, None),
                 _ => continue,
             };
             let transactions = self.newest.transactions.clone();
@@ -225,7 +225,7 @@ impl Hold {
     pub fn early(&self, subject: &Subject) -> Option<DuePostback> {
         let (subject, held) = self.held().find(|(held, _)| *held == subject)?;
         let (event, transactions) = (self.event_of(subject, held), self.newest.transactions.clone());
-        Some(DuePostback { subject: subject.clone(), event, transactions, kind: Kind::Final, instead: None })
+        Some(DuePostback { subject: subject.clone(), event, transactions, kind: PostbackKind::Final, instead: None })
     }
 
     /// The postback of a delivery that was held and never sent, with the newest state. `held` is the event that it was held with: the hold
@@ -234,7 +234,7 @@ impl Hold {
         let subject = held.subject();
         let known = self.subjects.get(&subject).cloned().unwrap_or_else(|| self.forgotten(held));
         let (event, transactions) = (self.event_of(&subject, &known), self.newest.transactions.clone());
-        DuePostback { subject, event, transactions, kind: Kind::Final, instead: None }
+        DuePostback { subject, event, transactions, kind: PostbackKind::Final, instead: None }
     }
 
     /// Records that a person sends a delivery that was held and never sent: it counts as the final one if the conversion is
@@ -274,7 +274,7 @@ impl Hold {
             held.phase = match (due.kind, due.instead) {
                 (_, Some(Ending::FinalAlreadySent)) => held.phase,
                 (_, Some(Ending::Expired)) => Phase::Expired,
-                (Kind::Final, None) if !settled => {
+                (PostbackKind::Final, None) if !settled => {
                     if sent {
                         Phase::SentAsWas
                     } else {
@@ -282,7 +282,7 @@ impl Hold {
                     }
                 }
                 (_, None) if sent => Phase::Released(version),
-                (Kind::Change, None) if due.event.is_correction => Phase::Released(version),
+                (PostbackKind::Change, None) if due.event.is_correction => Phase::Released(version),
                 (_, None) => Phase::Skipped(version),
             };
         }

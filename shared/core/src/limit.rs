@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The length of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Period {
+pub enum RatePeriod {
     /// 60 seconds.
     Minute,
     /// 60 minutes.
@@ -23,7 +23,7 @@ pub struct Rate {
     /// The most uses in any window of this length.
     pub most: u32,
     /// The window's length.
-    pub period: Period,
+    pub period: RatePeriod,
 }
 
 /// A number of uses at the same time.
@@ -75,7 +75,7 @@ pub struct Exceeded {
     pub wait_seconds: u32,
 }
 
-impl Period {
+impl RatePeriod {
     const fn seconds(self) -> i64 {
         match self {
             Self::Minute => 60,
@@ -189,12 +189,12 @@ mod tests {
 
     const TRIALS: Limit = Limit {
         name: "trials",
-        rates: &[Rate { most: 3, period: Period::Minute }],
+        rates: &[Rate { most: 3, period: RatePeriod::Minute }],
         at_once: Some(AtOnce { most: 2, longest: SignedDuration::from_secs(25), margin: SignedDuration::from_secs(15) }),
     };
     const CHANGES: Limit = Limit {
         name: "changes of rules",
-        rates: &[Rate { most: 60, period: Period::Minute }, Rate { most: 1_000, period: Period::Day }],
+        rates: &[Rate { most: 60, period: RatePeriod::Minute }, Rate { most: 1_000, period: RatePeriod::Day }],
         at_once: None,
     };
 

@@ -15,7 +15,7 @@ use crate::{
 /// The kind of reason why a delivery does not move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum WaitCause {
     /// The delivery has ended.
     Ended,
     /// A needed row can't be read.
@@ -54,7 +54,7 @@ pub enum Cause {
     Nothing,
 }
 
-impl Cause {
+impl WaitCause {
     /// Every cause, in the order of the checks.
     pub const ALL: [Self; 18] = [
         Self::Ended,
@@ -106,7 +106,7 @@ impl Cause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standstill {
     /// The kind of reason.
-    pub cause: Cause,
+    pub cause: WaitCause,
     /// The reason in a sentence.
     pub why: String,
     /// The end of the reason; `None` if no time ends it.
@@ -234,7 +234,7 @@ pub fn standstill(now: &Circumstances<'_>) -> Standstill {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "each question answers with an option")]
-fn because(cause: Cause, until: Option<Timestamp>, why: String) -> Option<Standstill> {
+fn because(cause: WaitCause, until: Option<Timestamp>, why: String) -> Option<Standstill> {
     Some(Standstill { cause, why, until })
 }
 
@@ -242,12 +242,12 @@ fn ended(now: &Circumstances<'_>) -> Option<Standstill> {
     let row = now.row.filter(|row| row.state.is_ended())?;
     let at = row.ended_at.map(|at| format!(" at {at}")).unwrap_or_default();
     let reason = row.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-    because(Cause::Ended, None, format!("It ended{at} as {}{reason}: only a resend makes it move", row.state.as_str()))
+    because(WaitCause::Ended, None, format!("It ended{at} as {}{reason}: only a resend makes it move", row.state.as_str()))
 }
 
 fn unreadable(now: &Circumstances<'_>) -> Option<Standstill> {
     let row = now.unreadable.as_ref()?;
-    because(Cause::Unreadable, None, format!("It can neither be sent nor end: {row} can't be read"))
+    because(WaitCause::Unreadable, None, format!("It can neither be sent nor end: {row} can't be read"))
 }
 
 fn leased(now: &Circumstances<'_>) -> Option<Standstill> {
@@ -256,13 +256,13 @@ fn leased(now: &Circumstances<'_>) -> Option<Standstill> {
     let why = format!(
         "Attempt {attempt} is claimed and has no record: it is being sent, or the process that claimed it died; its lease ends at {until}{late}"
     );
-    because(Cause::Lease, Some(cut_off_at), why)
+    because(WaitCause::Lease, Some(cut_off_at), why)
 }
 
 fn rule_refuses(now: &Circumstances<'_>) -> Option<Standstill> {
     let off = |what: &str| {
         let until = now.row.and_then(|row| row.next_due);
-        because(Cause::RuleOff, until, format!("Its Tracking API {what}: it ends cancelled {AT_ITS_MESSAGE}"))
+        because(WaitCause::RuleOff, until, format!("Its Tracking API {what}: it ends cancelled {AT_ITS_MESSAGE}"))
     };
     match now.rule {
         RuleNow::Sends(_) | RuleNow::Unknown => None,
@@ -271,11 +271,11 @@ fn rule_refuses(now: &Circumstances<'_>) -> Option<Standstill> {
         RuleNow::OffSince => off("was switched off and on again since it matched"),
         RuleNow::Unbound { reason, until } => {
             let ends = until.map(|until| format!("; without it, it ends failed at {until}")).unwrap_or_default();
-            because(Cause::Secret, until, format!("Its Tracking API can't send: {reason}{ends}"))
+            because(WaitCause::Secret, until, format!("Its Tracking API can't send: {reason}{ends}"))
         }
         RuleNow::Paused { until } => {
             let ends = until.map(|until| format!("; if that lasts, it ends expired at {until}")).unwrap_or_default();
-            because(Cause::Paused, until, format!("Its Tracking API is paused{ends}"))
+            because(WaitCause::Paused, until, format!("Its Tracking API is paused{ends}"))
         }
     }
 }
@@ -286,25 +286,27 @@ fn held(now: &Circumstances<'_>) -> Option<Standstill> {
     }
     match now.hold? {
         HoldNow::Released => because(
-            Cause::Nothing,
+            WaitCause::Nothing,
             None,
             "Its hold has let it go: it is sent, or ends, when its message is handed out".to_owned(),
         ),
         HoldNow::Holds { has_outbox: true, .. } => {
             let why = "Its hold has decided, and what it decided is not carried out yet: the next change or message of the \
                 conversion does it";
-            because(Cause::Held, None, why.to_owned())
+            because(WaitCause::Held, None, why.to_owned())
         }
-        HoldNow::Holds { due: Some(due), .. } if due <= now.now => {
-            because(Cause::Late, None, format!("Its hold was due at {due}, and the message that releases it has not come yet"))
-        }
+        HoldNow::Holds { due: Some(due), .. } if due <= now.now => because(
+            WaitCause::Late,
+            None,
+            format!("Its hold was due at {due}, and the message that releases it has not come yet"),
+        ),
         HoldNow::Holds { settled_at: Some(settled), due, .. } => {
             let at = due.map(|due| format!(" at {due}")).unwrap_or_default();
-            because(Cause::Held, due, format!("It is held: its conversion is settled since {settled} and it goes out{at}"))
+            because(WaitCause::Held, due, format!("It is held: its conversion is settled since {settled} and it goes out{at}"))
         }
         HoldNow::Holds { settled_at: None, due, .. } => {
             let at = due.map(|due| format!(", or until the hold expires at {due}")).unwrap_or_default();
-            because(Cause::Held, due, format!("It is held until its conversion is settled{at}"))
+            because(WaitCause::Held, due, format!("It is held until its conversion is settled{at}"))
         }
     }
 }
@@ -313,17 +315,17 @@ fn person_or_order(now: &Circumstances<'_>) -> Option<Standstill> {
     let position = now.position.as_ref()?;
     match &position.decision {
         Decision::Stopped { .. } => {
-            because(Cause::Stopped, None, format!("A person stopped it: it ends cancelled {AT_ITS_MESSAGE}"))
+            because(WaitCause::Stopped, None, format!("A person stopped it: it ends cancelled {AT_ITS_MESSAGE}"))
         }
         Decision::Superseded => {
             let head = position.head;
             let why = format!("A newer change of its subject (version {head}) went first: it ends superseded {AT_ITS_MESSAGE}");
-            because(Cause::Superseded, None, why)
+            because(WaitCause::Superseded, None, why)
         }
         Decision::Spent { attempts, .. } => {
-            because(Cause::Spent, None, format!("Its {attempts} attempts are used: it ends {AT_ITS_MESSAGE}"))
+            because(WaitCause::Spent, None, format!("Its {attempts} attempts are used: it ends {AT_ITS_MESSAGE}"))
         }
-        Decision::Ended => because(Cause::Ended, None, "It is over on its subject queue: nothing more is sent".to_owned()),
+        Decision::Ended => because(WaitCause::Ended, None, "It is over on its subject queue: nothing more is sent".to_owned()),
         _ => None,
     }
 }
@@ -337,8 +339,8 @@ fn waits(now: &Circumstances<'_>) -> Option<Standstill> {
     let reason = row.reason.unwrap_or("no reason is recorded");
     let why = format!("Attempt {last} ended with: {reason}; attempt {next} is due at {due}");
     match now.filed {
-        Some(_) => because(Cause::DueRow, Some(due), format!("{why} and waits in a due row, which the sweep sends in time")),
-        None => because(Cause::Retry, Some(due), why),
+        Some(_) => because(WaitCause::DueRow, Some(due), format!("{why} and waits in a due row, which the sweep sends in time")),
+        None => because(WaitCause::Retry, Some(due), why),
     }
 }
 
@@ -346,7 +348,7 @@ fn receiver(now: &Circumstances<'_>) -> Option<Standstill> {
     let ReceiverNow { host, since, recovers, until } = now.receiver?;
     let goes = if recovers { "has answered again, and lets those go that wait for it, the oldest first" } else { "is probed" };
     let why = format!("Its receiver {host} is down since {since} and {goes}; it waits uncharged, at most until {until}");
-    because(Cause::Receiver, Some(until), why)
+    because(WaitCause::Receiver, Some(until), why)
 }
 
 fn behind(now: &Circumstances<'_>) -> Option<Standstill> {
@@ -361,7 +363,7 @@ fn behind(now: &Circumstances<'_>) -> Option<Standstill> {
             format!("{id} of the same change goes first and has had no attempt yet: it waits for that{at}")
         }
     };
-    because(Cause::Behind, until, why)
+    because(WaitCause::Behind, until, why)
 }
 
 fn given_back(now: &Circumstances<'_>) -> Option<Standstill> {
@@ -371,7 +373,7 @@ fn given_back(now: &Circumstances<'_>) -> Option<Standstill> {
     let at = until.map(|until| format!(" at {until}")).unwrap_or_default();
     let plural = if times == 1 { "" } else { "s" };
     let why = format!("A fault of this system kept attempt {attempt} from leaving, {times} time{plural}: it is tried again{at}");
-    because(Cause::GivenBack, until, why)
+    because(WaitCause::GivenBack, until, why)
 }
 
 fn rate(now: &Circumstances<'_>) -> Option<Standstill> {
@@ -380,12 +382,12 @@ fn rate(now: &Circumstances<'_>) -> Option<Standstill> {
     let future = |time: Option<Timestamp>| time.filter(|time| *time > now.now);
     if let Some(slot) = future(position.slot) {
         let why = format!("Its Tracking API sends at most {per_second} a second: its slot is at {slot}");
-        return because(Cause::RateSlot, Some(slot), why);
+        return because(WaitCause::RateSlot, Some(slot), why);
     }
     let free = future(free_from)?;
     let looks = future(position.looks_at).map(|at| format!(", and it asks again at {at}")).unwrap_or_default();
     let why = format!("Its Tracking API sends at most {per_second} a second, and the slots up to {free} are taken{looks}");
-    because(Cause::RateSlot, Some(free), why)
+    because(WaitCause::RateSlot, Some(free), why)
 }
 
 fn free(now: &Circumstances<'_>) -> Standstill {
@@ -393,22 +395,22 @@ fn free(now: &Circumstances<'_>) -> Standstill {
     let lease = now.position.as_ref().and_then(|position| position.lease);
     let next = attempts + 1;
     let (cause, until, why) = if let Some(filed) = now.filed.filter(|filed| *filed <= now.now) {
-        (Cause::Late, None, format!("It was due at {filed}, and the sweep has not sent its due row yet"))
+        (WaitCause::Late, None, format!("It was due at {filed}, and the sweep has not sent its due row yet"))
     } else if let Some(Lease { attempt, until, .. }) = lease {
         let why = format!(
             "Nothing keeps it: attempt {attempt} has no record and its lease (until {until}) is void, so attempt {next} \
              follows {AT_ITS_MESSAGE}"
         );
-        (Cause::Nothing, None, why)
+        (WaitCause::Nothing, None, why)
     } else if let Some(looks) = now.position.as_ref().and_then(|position| position.looks_at).filter(|at| *at > now.now) {
-        (Cause::Nothing, Some(looks), format!("Nothing keeps it: it waited for its turn and looks again at {looks}"))
+        (WaitCause::Nothing, Some(looks), format!("Nothing keeps it: it waited for its turn and looks again at {looks}"))
     } else if let Some(due) = now.row.and_then(|row| row.next_due).filter(|due| *due > now.now) {
-        (Cause::Nothing, Some(due), format!("Nothing keeps it: attempt {next} follows when its message comes, at {due}"))
+        (WaitCause::Nothing, Some(due), format!("Nothing keeps it: attempt {next} follows when its message comes, at {due}"))
     } else if let Some(due) = now.row.and_then(|row| row.next_due) {
         let why = format!("Nothing keeps it: it was due at {due}, and attempt {next} follows when its message is handed out");
-        (Cause::Late, None, why)
+        (WaitCause::Late, None, why)
     } else {
-        (Cause::Nothing, None, format!("Nothing keeps it: attempt {next} follows when its message is handed out"))
+        (WaitCause::Nothing, None, format!("Nothing keeps it: attempt {next} follows when its message is handed out"))
     };
     Standstill { cause, why, until }
 }

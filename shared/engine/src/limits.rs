@@ -15,7 +15,7 @@ use tracking_core::{
     caller::{Actor, Caller},
     hash,
     id::Id,
-    limit::{AtOnce, Exceeded, Limit, Period, Rate, Usage},
+    limit::{AtOnce, Exceeded, Limit, Rate, RatePeriod, Usage},
 };
 
 use crate::{
@@ -32,7 +32,7 @@ pub(crate) const LONGEST_TRIAL: u32 = 25;
 /// Trials that are sent, of an affiliate or an admin.
 pub(crate) const TRIALS: Limit = Limit {
     name: "trials",
-    rates: &[Rate { most: 10, period: Period::Minute }],
+    rates: &[Rate { most: 10, period: RatePeriod::Minute }],
     at_once: Some(AtOnce {
         most: 2,
         longest: SignedDuration::from_secs(LONGEST_TRIAL as i64),
@@ -42,14 +42,15 @@ pub(crate) const TRIALS: Limit = Limit {
 /// Changes of rules and of their secrets by an affiliate.
 const CHANGES: Limit = Limit {
     name: "changes of rules",
-    rates: &[Rate { most: 300, period: Period::Minute }, Rate { most: 3_000, period: Period::Day }],
+    rates: &[Rate { most: 300, period: RatePeriod::Minute }, Rate { most: 3_000, period: RatePeriod::Day }],
     at_once: None,
 };
 /// Replays and backfills that an affiliate begins.
 pub(crate) const REPAIRS: Limit =
-    Limit { name: "replays and backfills", rates: &[Rate { most: 30, period: Period::Hour }], at_once: None };
+    Limit { name: "replays and backfills", rates: &[Rate { most: 30, period: RatePeriod::Hour }], at_once: None };
 /// Deliveries that an affiliate sends again one by one.
-pub(crate) const RESENDS: Limit = Limit { name: "resends", rates: &[Rate { most: 600, period: Period::Hour }], at_once: None };
+pub(crate) const RESENDS: Limit =
+    Limit { name: "resends", rates: &[Rate { most: 600, period: RatePeriod::Hour }], at_once: None };
 
 /// Attempts to change a usage that other requests of the same caller change at the same time. Each that fails lets another one through.
 const MAX_TRIES: usize = 100;

@@ -5,7 +5,7 @@ use tracing::{Span, field};
 use tracking_core::{
     delivery::DeliveryId,
     id::Id,
-    standstill::Cause,
+    standstill::WaitCause,
     subject_queue::{ClaimRequest, Position, Recorded, SubjectQueue},
 };
 
@@ -60,7 +60,7 @@ pub(crate) fn add_attempt(attempt: u32) {
 }
 
 /// Notes that the delivery of this span waits.
-pub(crate) fn waits(cause: Cause, until: Timestamp) {
+pub(crate) fn waits(cause: WaitCause, until: Timestamp) {
     tracing::debug!(cause = cause.as_str(), %until, "a delivery waits");
 }
 
@@ -75,9 +75,9 @@ pub(crate) fn waits_in_queue(
         let Position { lease, blocker, .. } = queue.position(request, recorded);
         let behind = blocker.filter(|_| lease.is_none()).map(|blocker| blocker.id);
         let cause = match (&lease, &behind) {
-            (Some(_), _) => Cause::Lease,
-            (None, Some(_)) => Cause::Behind,
-            (None, None) => Cause::Retry,
+            (Some(_), _) => WaitCause::Lease,
+            (None, Some(_)) => WaitCause::Behind,
+            (None, None) => WaitCause::Retry,
         };
         tracing::debug!(cause = cause.as_str(), %until, behind = behind.map(field::display), "a delivery waits");
     }

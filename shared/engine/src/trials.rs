@@ -21,7 +21,7 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    matching::{Candidate, Verdict},
+    matching::{Candidate, EventVerdict},
     request::{Rendered, Timeout},
     tracking_api::{RuleDefinition, Trial},
 };
@@ -369,8 +369,8 @@ impl TrialRule {
 }
 
 /// The event that is rendered: the first that fires; else the first that the trigger fires on; else the first.
-fn rendered_one(verdicts: &[Verdict]) -> Option<&Verdict> {
-    let triggers = |verdict: &&Verdict| verdict.reasons.iter().all(|reason| reason.condition != "trigger");
+fn rendered_one(verdicts: &[EventVerdict]) -> Option<&EventVerdict> {
+    let triggers = |verdict: &&EventVerdict| verdict.reasons.iter().all(|reason| reason.condition != "trigger");
     let fires = verdicts.iter().find(|verdict| verdict.fires);
     fires.or_else(|| verdicts.iter().find(triggers)).or(verdicts.first())
 }

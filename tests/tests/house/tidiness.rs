@@ -1,5 +1,7 @@
 //! The texts that no source file may hold. They are split here, so that this file doesn't find itself.
 
+use std::collections::BTreeMap;
+
 use super::{File, documents::prose, files, files_ending, none};
 
 /// Most lines of a file.
@@ -118,6 +120,39 @@ fn a_doc_comment_opens_with_a_noun_or_a_verb() {
 fn a_headless_doc_comment_is_found() {
     let text = "//! What it is.\n\n/// The time.\n/// When it ends.\nfn a() {}\n    /// Whether it is open.\n    fn b() {}\n";
     assert_eq!(headless(text), [1, 6]);
+}
+
+/// Returns the public types that lines of code declare, each with the number of its line.
+fn public_types<'a>(code: impl Iterator<Item = (usize, &'a str)>) -> impl Iterator<Item = (usize, &'a str)> {
+    code.filter_map(|(at, line)| {
+        let rest = line.trim_start().strip_prefix("pub ")?;
+        let kinds = ["struct ", "enum ", "union ", "trait ", "type "];
+        let name = kinds.iter().find_map(|kind| rest.strip_prefix(kind))?;
+        Some((at, name.split(|c: char| !c.is_alphanumeric() && c != '_').next()?))
+    })
+}
+
+#[test]
+fn a_crate_has_one_public_type_of_a_name() {
+    let mut declared: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for file in sources() {
+        let Some((of_crate, _)) = file.path.split_once("/src/") else { continue };
+        for (at, name) in public_types(code(&file)) {
+            let places = declared.entry((of_crate.to_owned(), name.to_owned())).or_default();
+            places.push(format!("{}:{at}", file.path));
+        }
+    }
+    assert!(declared.len() > 100, "{} public types were found", declared.len());
+    let twice = declared.into_iter().filter(|(_, places)| places.len() > 1);
+    none(&twice.map(|((_, name), places)| format!("{name} is declared at {}", places.join(" and "))).collect::<Vec<_>>());
+}
+
+#[test]
+fn public_types_are_found_by_their_declarations() {
+    let text =
+        "pub struct A(u8);\nenum B {}\n    pub trait C<T> {\npub(crate) type D = u8;\npub fn e() {}\npub type F<'a> = &'a str;\n";
+    let found: Vec<_> = public_types(text.lines().enumerate()).collect();
+    assert_eq!(found, [(0, "A"), (2, "C"), (5, "F")]);
 }
 
 /// Returns the vague words of a line of prose, with their replacements.

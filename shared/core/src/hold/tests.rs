@@ -100,9 +100,9 @@ impl Play {
 /// A postback as a line such as `final trx_1 v2 approved final=1 correction=0`, or the reason why nothing is sent.
 fn line_of(due: &DuePostback, sent: bool) -> String {
     let kind = match due.kind {
-        Kind::Final => "final",
-        Kind::Late => "late",
-        Kind::Change => "change",
+        PostbackKind::Final => "final",
+        PostbackKind::Late => "late",
+        PostbackKind::Change => "change",
     };
     let (id, version) = (due.subject.id(), due.event.conversion.version);
     let result = due.event.transaction.as_ref().map_or("-", |transaction| transaction.result.as_str());

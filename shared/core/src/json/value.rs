@@ -259,12 +259,12 @@ impl Value {
     }
 
     /// The value of a key or at a position.
-    pub fn get(&self, place: impl Place) -> Option<&Self> {
+    pub fn get(&self, place: impl KeyOrIndex) -> Option<&Self> {
         place.of(self)
     }
 
     /// The value of a key or at a position, mutable.
-    pub fn get_mut(&mut self, place: impl Place) -> Option<&mut Self> {
+    pub fn get_mut(&mut self, place: impl KeyOrIndex) -> Option<&mut Self> {
         place.of_mut(self)
     }
 
@@ -301,14 +301,14 @@ fn tokens(pointer: &str) -> Option<impl Iterator<Item = String>> {
 }
 
 /// A place inside a value: a key of an object or a position in a list.
-pub trait Place {
+pub trait KeyOrIndex {
     /// The value at the place.
     fn of(self, value: &Value) -> Option<&Value>;
     /// The value at the place, mutable.
     fn of_mut(self, value: &mut Value) -> Option<&mut Value>;
 }
 
-impl Place for &str {
+impl KeyOrIndex for &str {
     fn of(self, value: &Value) -> Option<&Value> {
         value.as_object()?.get(self)
     }
@@ -318,7 +318,7 @@ impl Place for &str {
     }
 }
 
-impl Place for usize {
+impl KeyOrIndex for usize {
     fn of(self, value: &Value) -> Option<&Value> {
         value.as_array()?.get(self)
     }

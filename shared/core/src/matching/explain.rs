@@ -24,12 +24,12 @@ pub struct Explained {
     /// `true` if the change begins or updates a hold that is still open after it (F1).
     pub held: bool,
     /// One verdict for each elementary event of the change, in their order.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<EventVerdict>,
 }
 
 /// The effect of one elementary event on a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct EventVerdict {
     /// The kind of the event.
     pub event: EventKind,
     /// Its transaction, if it is about one.
@@ -63,17 +63,17 @@ impl Candidate<'_> {
         let events = change.events();
         match self.definition.delay {
             Delay::None | Delay::Fixed(_) => {
-                let verdicts: Vec<Verdict> = events.iter().map(|event| self.verdict(change, event)).collect();
+                let verdicts: Vec<EventVerdict> = events.iter().map(|event| self.verdict(change, event)).collect();
                 Explained { fires: verdicts.iter().any(|verdict| verdict.fires), held: false, verdicts }
             }
             Delay::Final(delay) => self.explain_final(delay, change, &events, hold, now),
         }
     }
 
-    fn verdict(&self, change: &Change, event: &Event) -> Verdict {
+    fn verdict(&self, change: &Change, event: &Event) -> EventVerdict {
         match self.fires(change, event) {
-            Some(sent) => Verdict::about(event, Vec::new(), sent),
-            None => Verdict::about(event, self.reasons(change, event), self.postback_event(event, &change.transactions)),
+            Some(sent) => EventVerdict::about(event, Vec::new(), sent),
+            None => EventVerdict::about(event, self.reasons(change, event), self.postback_event(event, &change.transactions)),
         }
     }
 
@@ -105,18 +105,20 @@ impl Candidate<'_> {
             let goes_out = !fired && matches!(released.get(&subject), Some((_, Release::Send)));
             match hold.as_ref().filter(|_| reasons.is_empty()) {
                 None => {
-                    let mut verdict = Verdict::about(event, reasons, self.postback_event(event, &change.transactions));
+                    let mut verdict = EventVerdict::about(event, reasons, self.postback_event(event, &change.transactions));
                     verdict.note = goes_out.then(|| "the conversion is settled: the postback that was held goes out".to_owned());
                     verdict
                 }
                 Some(hold) => match self.after(delay, hold, event, released.get(&subject)) {
-                    Answer::Sent(sent) => Verdict::about(event, Vec::new(), sent),
-                    Answer::Held(postback, note) => Verdict { note: Some(note), ..Verdict::about(event, Vec::new(), postback) },
-                    Answer::No(reasons) => Verdict::about(event, reasons, self.postback_event(event, &change.transactions)),
+                    Answer::Sent(sent) => EventVerdict::about(event, Vec::new(), sent),
+                    Answer::Held(postback, note) => {
+                        EventVerdict { note: Some(note), ..EventVerdict::about(event, Vec::new(), postback) }
+                    }
+                    Answer::No(reasons) => EventVerdict::about(event, reasons, self.postback_event(event, &change.transactions)),
                 },
             }
         };
-        let verdicts: Vec<Verdict> = events.iter().map(verdict).collect();
+        let verdicts: Vec<EventVerdict> = events.iter().map(verdict).collect();
         let sent = released.values().any(|(_, release)| *release == Release::Send);
         Explained {
             fires: sent || verdicts.iter().any(|verdict| verdict.fires),
@@ -209,7 +211,7 @@ impl Answer {
     }
 }
 
-impl Verdict {
+impl EventVerdict {
     fn about(event: &Event, reasons: Vec<Miss>, postback_event: Event) -> Self {
         let transaction_id = event.transaction.as_ref().filter(|_| event.kind.is_transaction());
         Self {

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::explain::{Explained, Verdict};
+pub use self::explain::{EventVerdict, Explained};
 use crate::{
     caller::Owner,
     change::{Causation, Change, Conversion, Transaction},

@@ -40,7 +40,7 @@ fn explain(definition: &RuleDefinition, owner: &Owner, hold: &mut Option<Hold>, 
 
 /// The kind of each event and its result: the reasons why not, its note, or that it fires.
 fn said(explained: &Explained) -> Vec<(&'static str, String)> {
-    let reasons = |verdict: &Verdict| {
+    let reasons = |verdict: &EventVerdict| {
         let texts: Vec<String> =
             verdict.reasons.iter().map(|reason| format!("{}: {}", reason.condition, reason.detail)).collect();
         texts.join(" | ")

@@ -23,7 +23,7 @@ pub struct Preset {
     /// The vendor's name; of a flow, its purpose.
     pub name: String,
     /// The kind of receiver.
-    pub kind: Kind,
+    pub kind: PresetKind,
     /// `true` if the rule publishes results to the platform, which only admins' rules may do: affiliates don't see it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub admins_only: bool,
@@ -138,7 +138,7 @@ fn event() -> Value {
 /// The kind of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum PresetKind {
     /// The affiliate's tracker: it needs every change of a transaction.
     Tracker,
     /// The platform of the affiliate's ads: it needs to know which ads led to a conversion.

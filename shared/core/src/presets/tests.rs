@@ -70,12 +70,12 @@ fn owners(preset: &Preset) -> Vec<Owner> {
 
 /// The presets without steps.
 fn receivers() -> impl Iterator<Item = &'static Preset> {
-    all().iter().filter(|preset| preset.kind != Kind::Flow)
+    all().iter().filter(|preset| preset.kind != PresetKind::Flow)
 }
 
 /// The presets with steps.
 fn flows() -> impl Iterator<Item = &'static Preset> {
-    all().iter().filter(|preset| preset.kind == Kind::Flow)
+    all().iter().filter(|preset| preset.kind == PresetKind::Flow)
 }
 
 /// The steps that a filled in rule mirrors, of its preset's master.
@@ -146,7 +146,7 @@ fn check_answer(id: &str, status: u16, body: &str, expected: Verdict) {
 
 #[test]
 fn the_list_of_presets_and_their_kinds() {
-    let ids: Vec<(&str, Kind)> = all().iter().map(|preset| (preset.id.as_str(), preset.kind)).collect();
+    let ids: Vec<(&str, PresetKind)> = all().iter().map(|preset| (preset.id.as_str(), preset.kind)).collect();
     let trackers = [
         "voluum",
         "keitaro",
@@ -161,8 +161,8 @@ fn the_list_of_presets_and_their_kinds() {
         "trackier",
         "post_affiliate_pro",
     ];
-    let expected = trackers.map(|id| (id, Kind::Tracker)).into_iter();
-    let expected = expected.chain(["ga4", "meta", "tiktok"].map(|id| (id, Kind::AdPlatform)));
+    let expected = trackers.map(|id| (id, PresetKind::Tracker)).into_iter();
+    let expected = expected.chain(["ga4", "meta", "tiktok"].map(|id| (id, PresetKind::AdPlatform)));
     let flows = [
         "oauth2_client_credentials",
         "login_json",
@@ -174,7 +174,7 @@ fn the_list_of_presets_and_their_kinds() {
         "sign_several_values",
         "several_channels",
     ];
-    let expected = expected.chain(flows.map(|id| (id, Kind::Flow)));
+    let expected = expected.chain(flows.map(|id| (id, PresetKind::Flow)));
     assert_eq!(ids, expected.collect::<Vec<_>>());
 }
 
@@ -195,7 +195,7 @@ fn every_preset_is_a_valid_rule_for_each_owner_that_may_use_it() {
             let rule = parsed(&filled(preset), &owner);
             assert_eq!(rule.secret_names().into_iter().collect::<Vec<_>>(), preset.secrets, "{}", preset.id);
             assert!(rule.active && rule.name == preset.name, "{}", preset.id);
-            assert_eq!(rule.plan.has_steps(), preset.kind == Kind::Flow, "{}", preset.id);
+            assert_eq!(rule.plan.has_steps(), preset.kind == PresetKind::Flow, "{}", preset.id);
         }
         assert!(preset.master.as_deref().is_none_or(|master| master == "oauth2_client_credentials"), "{}", preset.id);
         let https = preset.documentation.starts_with("https://");

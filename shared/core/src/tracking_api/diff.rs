@@ -6,7 +6,7 @@ use crate::{fault::pointer_token, json::Value};
 
 /// One place at which two documents differ.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Change {
+pub struct FieldChange {
     /// JSON pointer (RFC 6901) to the place.
     pub pointer: String,
     /// The old value; `null` if there was none.
@@ -17,13 +17,13 @@ pub struct Change {
 
 /// Every place at which `to` differs from `from`, in the order of the pointers' names. Objects are compared member by member;
 /// lists and other values are reported whole. A member that is `null` counts as missing.
-pub fn changes(from: &Value, to: &Value) -> Vec<Change> {
+pub fn changes(from: &Value, to: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
     compare(String::new(), from, to, &mut found);
     found
 }
 
-fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<Change>) {
+fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<FieldChange>) {
     match (from, to) {
         (Value::Object(from), Value::Object(to)) => {
             let nothing = Value::Null;
@@ -40,7 +40,7 @@ fn compare(pointer: String, from: &Value, to: &Value, found: &mut Vec<Change>) {
             }
         }
         _ if from == to => {}
-        _ => found.push(Change { pointer, from: from.clone(), to: to.clone() }),
+        _ => found.push(FieldChange { pointer, from: from.clone(), to: to.clone() }),
     }
 }
 

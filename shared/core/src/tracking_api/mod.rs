@@ -26,7 +26,7 @@ pub use bulk::Bulk;
 pub use copy::copy;
 pub use definition::{MAX_RULE_BYTES, OnNewer, RuleDefinition, Settings};
 pub use delay::{Delay, Final, OnExpiry};
-pub use diff::{Change, changes};
+pub use diff::{FieldChange, changes};
 pub use owner::{keeps_owner, owner_of_new};
 pub use patch::{merge_patch, patch_document};
 pub use placeholders::Placeholder;

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, State, used_up},
     flow::Call,
-    standstill::Cause,
+    standstill::WaitCause,
     subject_queue::{ClaimRequest, Decision, Present, Recorded, SubjectQueue},
 };
 
@@ -238,7 +238,7 @@ impl<B: Backend> Deliveries<B> {
                 }
                 let is_sent = view.queue.position(&self.claim_request(asking, base, now), &recorded).lease.is_some();
                 let row = match row {
-                    None if !is_sent => self.show_waiting(owed, max_attempts, until, Cause::Behind).await?,
+                    None if !is_sent => self.show_waiting(owed, max_attempts, until, WaitCause::Behind).await?,
                     row => row,
                 };
                 self.store.commit_one(self.defer(received, owed, asking.call().request.host(), until, row.as_ref())).await?;
@@ -339,12 +339,12 @@ impl<B: Backend> Deliveries<B> {
             let Some(definition) = self.rules.definition(&owed.rule, &head).await? else { continue };
             let rule = Rule { id: owed.rule.clone(), head: head.into(), definition };
             if let Some((reason, since)) = rule.head.unbound(&rule.definition) {
-                return Ok(Err(NotNow::Standby(Standby { rule, cause: Cause::Secret, reason, since })));
+                return Ok(Err(NotNow::Standby(Standby { rule, cause: WaitCause::Secret, reason, since })));
             }
             if rule.definition.pause {
                 let since = rule.head.paused_since.unwrap_or(rule.head.updated_at);
                 let reason = PAUSED.to_owned();
-                return Ok(Err(NotNow::Standby(Standby { rule, cause: Cause::Paused, reason, since })));
+                return Ok(Err(NotNow::Standby(Standby { rule, cause: WaitCause::Paused, reason, since })));
             }
             let Some(secrets) = self.rules.secrets(&rule).await? else { continue };
             if rule.definition.secret_names().iter().all(|name| secrets.contains_key(name)) {

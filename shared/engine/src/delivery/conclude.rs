@@ -182,7 +182,7 @@ impl<B: Backend> Deliveries<B> {
             }
             Next::Again(due) => {
                 let due = if is_at_once { due } else { self.pace.slot(&row.owed.owner, &row.owed.event, due, now) };
-                crate::spans::waits(tracking_core::standstill::Cause::Retry, due);
+                crate::spans::waits(tracking_core::standstill::WaitCause::Retry, due);
                 row.state = State::Waiting;
                 row.reason = Some(reason.unwrap_or_else(|| judged.why.clone()));
                 row.next_due = Some(due);

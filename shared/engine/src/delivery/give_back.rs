@@ -44,7 +44,7 @@ impl<B: Backend> Deliveries<B> {
         } else {
             tracing::debug!(tracking_api_id = %rule, delivery_id = %delivery, attempt = claimed.attempt, times, %fault, "given back");
         }
-        crate::spans::waits(tracking_core::standstill::Cause::GivenBack, until);
+        crate::spans::waits(tracking_core::standstill::WaitCause::GivenBack, until);
         let host = claimed.call().request.host();
         let effects = self.defer(&claimed.received, &claimed.owed, host, until, claimed.row.as_ref());
         drop(claimed.under_way);

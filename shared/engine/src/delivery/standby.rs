@@ -2,7 +2,7 @@
 //! wait uncharged, for at most 72 hours.
 
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::{delivery::State, standstill::Cause};
+use tracking_core::{delivery::State, standstill::WaitCause};
 
 use super::Ending;
 use crate::{
@@ -25,7 +25,7 @@ const AGAIN: SignedDuration = SignedDuration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Standby {
     pub(super) rule: Rule,
-    pub(super) cause: Cause,
+    pub(super) cause: WaitCause,
     /// The reason; it names the secret, if it is one.
     pub(super) reason: String,
     pub(super) since: Timestamp,
@@ -47,7 +47,7 @@ impl<B: Backend> Deliveries<B> {
         let since = row.waits_since.filter(|since| *since >= standby.since).unwrap_or(now);
         if now >= since + LONGEST_WAIT {
             let (state, what) = match standby.cause {
-                Cause::Paused => (State::Expired, "it did not go on"),
+                WaitCause::Paused => (State::Expired, "it did not go on"),
                 _ => (State::Failed, "it was not written"),
             };
             let reason = format!("{}; {what} within 72 hours", standby.reason);

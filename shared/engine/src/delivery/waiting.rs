@@ -1,7 +1,7 @@
 //! A first try that waits: it has its row from its first wait on, so that lists and people find it.
 
 use jiff::Timestamp;
-use tracking_core::{delivery::State, standstill::Cause};
+use tracking_core::{delivery::State, standstill::WaitCause};
 
 use super::Deliveries;
 use crate::{
@@ -18,7 +18,7 @@ impl<B: Backend> Deliveries<B> {
         owed: &OwedDelivery,
         max_attempts: u32,
         until: Timestamp,
-        cause: Cause,
+        cause: WaitCause,
     ) -> Result<Option<DeliveryRow>, StoreError> {
         let is_short = until.duration_since(self.store.now()) <= self.store.settings.shown_after;
         if is_short || owed.held {
@@ -34,9 +34,9 @@ impl<B: Backend> Deliveries<B> {
 }
 
 /// The reason of a wait, for people.
-fn reason(cause: Cause) -> &'static str {
+fn reason(cause: WaitCause) -> &'static str {
     match cause {
-        Cause::RateSlot => "it waits for a slot of its rule's rate",
+        WaitCause::RateSlot => "it waits for a slot of its rule's rate",
         _ => "an earlier delivery of the same subject goes first",
     }
 }

@@ -10,7 +10,7 @@ use tracking_core::{
     delivery::{Next, State},
     flow::{Emitted, Moved, Stance, Walked},
     hash,
-    standstill::Cause,
+    standstill::WaitCause,
     subject_queue::{ClaimRequest, Present, SubjectQueue},
 };
 
@@ -241,7 +241,7 @@ impl<B: Backend> Walker<'_, B> {
         if let Some(row) = &written {
             publish_emitted(&deliveries.store, row).await?;
         }
-        crate::spans::waits(Cause::Retry, at);
+        crate::spans::waits(WaitCause::Retry, at);
         let recorded = written.as_ref().filter(|_| self.known.is_some());
         let host = call_of(&rule.definition, Some(flow)).request.host();
         deliveries.store.commit_one(deliveries.defer(received, owed, host, at, recorded)).await

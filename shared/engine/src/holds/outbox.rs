@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     delivery::{Cause, State},
     event::Subject,
-    hold::{DuePostback, Ending, Hold, Kind},
+    hold::{DuePostback, Ending, Hold, PostbackKind},
     matching::{Release, is_foreign},
     tracking_api::Final,
 };
@@ -78,9 +78,9 @@ impl<B: Backend> Holds<B> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let cause = match due.kind {
-            Kind::Final => Some(Cause::Final(rule.head.epoch)),
-            Kind::Late => Some(Cause::Late(rule.head.epoch)),
-            Kind::Change => None,
+            PostbackKind::Final => Some(Cause::Final(rule.head.epoch)),
+            PostbackKind::Late => Some(Cause::Late(rule.head.epoch)),
+            PostbackKind::Change => None,
         };
         let (event, release) = rule.candidate().release(due);
         let mut owed = owed_delivery(rule, event, cause, self.store.now());

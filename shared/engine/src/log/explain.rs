@@ -12,7 +12,7 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    matching::{Explained, Verdict},
+    matching::{EventVerdict, Explained},
     tracking_api::{Delay, explained_event},
 };
 
@@ -230,7 +230,7 @@ fn show(item: &mut Value, explained: &Explained) {
 }
 
 /// Shows the verdicts on one change; of very many the first.
-pub(crate) fn show_verdicts(item: &mut Value, verdicts: &[Verdict]) {
+pub(crate) fn show_verdicts(item: &mut Value, verdicts: &[EventVerdict]) {
     let mut room = MAX_VERDICT_BYTES;
     let shown: Vec<Value> = verdicts
         .iter()

@@ -12,7 +12,7 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    tracking_api::{Change, RuleDefinition, changes},
+    tracking_api::{FieldChange, RuleDefinition, changes},
 };
 
 use super::{
@@ -75,10 +75,10 @@ pub(super) struct Entry {
     /// The differences from the version before; of secrets only that they changed. `None`: too large to be kept twice, they are found by
     /// comparing the documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    changes: Option<Vec<Change>>,
+    changes: Option<Vec<FieldChange>>,
     /// The secrets' part of changes that are not kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    secrets: Vec<Change>,
+    secrets: Vec<FieldChange>,
     /// The whole document, to go back to; none when the rule was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     document: Option<Value>,
@@ -93,7 +93,7 @@ pub(super) struct Entry {
 impl Entry {
     /// The entry of a write that puts `new` over the stored rule.
     pub(super) fn new(act: &Act, over: &Over, new: &RuleHead, version: Option<Version>) -> Self {
-        let secrets: Vec<Change> = secret_changes(over.rule().map(|rule| &*rule.head), new).collect();
+        let secrets: Vec<FieldChange> = secret_changes(over.rule().map(|rule| &*rule.head), new).collect();
         let (changes, document, delta) = match version {
             Some(Version { changes, document, delta, .. }) => (changes, document, delta),
             None => (over.rule().and_then(|rule| kept_changes(&rule.definition.document(), &json!({}))), None, None),
@@ -124,7 +124,7 @@ impl Entry {
     }
 
     /// As the API shows it. An affiliate does not see which admin made a change (V3).
-    fn view(&self, caller: &Caller, changes: &[Change]) -> Value {
+    fn view(&self, caller: &Caller, changes: &[FieldChange]) -> Value {
         let mut by = match self.by.affiliate() {
             None => json!({"role": "admin"}),
             Some(affiliate) => json!({"role": "affiliate", "affiliate_id": affiliate}),
@@ -140,13 +140,13 @@ impl Entry {
 }
 
 /// The secrets that got another value, and those that have none any more.
-fn secret_changes(old: Option<&RuleHead>, new: &RuleHead) -> impl Iterator<Item = Change> {
+fn secret_changes(old: Option<&RuleHead>, new: &RuleHead) -> impl Iterator<Item = FieldChange> {
     let before = |name: &str| old.and_then(|head| head.value_of(name));
     let changed = new.secrets.keys().filter(|name| before(name) != new.value_of(name)).map(|name| (name, "changed"));
     let old_names = old.into_iter().flat_map(|head| head.secrets.keys());
     let deleted = old_names.filter(|name| !new.secrets.contains_key(*name)).map(|name| (name, "deleted"));
     let change =
-        |(name, what): (&String, &str)| Change { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
+        |(name, what): (&String, &str)| FieldChange { pointer: format!("/secrets/{name}"), from: Value::Null, to: what.into() };
     changed.chain(deleted).map(change).collect::<Vec<_>>().into_iter()
 }
 
@@ -317,7 +317,7 @@ impl Entries {
     }
 
     /// The differences of an entry from the older one that comes next.
-    async fn changes<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Vec<Change>, StoreError> {
+    async fn changes<B: Backend>(&mut self, store: &Store<B>, entry: &Entry) -> Result<Vec<FieldChange>, StoreError> {
         if let Some(changes) = &entry.changes {
             return Ok(changes.clone());
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tracking_core::{
     hash, json,
     json::Value,
-    tracking_api::{Change, RuleDefinition, changes},
+    tracking_api::{FieldChange, RuleDefinition, changes},
 };
 
 use super::RuleHead;
@@ -42,7 +42,7 @@ pub(super) struct Delta {
 pub(super) struct Version {
     pub(super) mark: TextMark,
     /// The differences from the version before, if they are small.
-    pub(super) changes: Option<Vec<Change>>,
+    pub(super) changes: Option<Vec<FieldChange>>,
     /// The whole document, or else the difference.
     pub(super) document: Option<Value>,
     pub(super) delta: Option<Delta>,
@@ -74,7 +74,7 @@ impl Version {
 }
 
 /// The changes, unless they are to be found by comparing the texts.
-pub(super) fn kept_changes(older: &Value, newer: &Value) -> Option<Vec<Change>> {
+pub(super) fn kept_changes(older: &Value, newer: &Value) -> Option<Vec<FieldChange>> {
     let changes = changes(older, newer);
     let bytes: usize = changes.iter().map(|c| c.pointer.len() + c.from.to_string().len() + c.to.to_string().len()).sum();
     (bytes <= MAX_CHANGES_BYTES).then_some(changes)

@@ -5,7 +5,7 @@ use tracking_core::{
     caller::Owner,
     change::Change,
     json::Value,
-    presets::{ExampleRequest, ExampleResponse, ExampleStep, Kind, Preset, all},
+    presets::{ExampleRequest, ExampleResponse, ExampleStep, Preset, PresetKind, all},
 };
 
 use crate::documents::{
@@ -42,7 +42,7 @@ fn every_preset_has_an_example_that_holds_and_is_on_the_page() {
         assert_eq!(preset.example.event, events[usize::from(asks)], "{}", preset.id);
         assert_eq!(section.contains("For admins."), asks, "{}", preset.id);
         match preset.kind {
-            Kind::Flow => check_steps(preset, section),
+            PresetKind::Flow => check_steps(preset, section),
             _ => check_request(preset, section),
         }
     }

@@ -6,7 +6,7 @@ use tracking_core::{
     caller::Caller,
     json,
     json::Value,
-    presets::{ExampleRequest, ExampleStep, Kind, Preset, all},
+    presets::{ExampleRequest, ExampleStep, Preset, PresetKind, all},
 };
 use tracking_engine::{DeliveryFilter, IncomingRequest};
 use tracking_tests::world::{Arrival, Reply, World};
@@ -135,7 +135,7 @@ async fn played(preset: &'static Preset) -> World {
 
 #[tokio::test]
 async fn every_preset_with_steps_sends_what_its_example_says() {
-    let flows: Vec<&'static Preset> = all().iter().filter(|preset| preset.kind == Kind::Flow).collect();
+    let flows: Vec<&'static Preset> = all().iter().filter(|preset| preset.kind == PresetKind::Flow).collect();
     assert_eq!(flows.len(), 9);
     for preset in flows {
         let world = played(preset).await;
@@ -283,7 +283,7 @@ async fn w3_a_lead_is_created_once_however_often_the_machine_dies() {
 
 #[tokio::test]
 async fn q5_secrets_and_what_they_bought_are_in_no_log_of_a_preset() {
-    for preset in all().iter().filter(|preset| preset.kind == Kind::Flow) {
+    for preset in all().iter().filter(|preset| preset.kind == PresetKind::Flow) {
         let world = played(preset).await;
         let log = json!(attempts(&world).await).to_string();
         let published = world.store().published(None, 100).unwrap();

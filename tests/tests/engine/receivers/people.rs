@@ -1,6 +1,6 @@
 //! People: the visibility of receivers, probing, resetting, and the display of a delivery that waits.
 
-use tracking_core::{delivery::DeliveryId, id::Id, standstill::Cause};
+use tracking_core::{delivery::DeliveryId, id::Id, standstill::WaitCause};
 use tracking_engine::rules::Refused;
 
 use super::*;
@@ -95,7 +95,7 @@ async fn b4_internals_say_that_a_delivery_waits_for_its_receiver() {
     let waiting = waiting(&world).await;
     let id = DeliveryId::parse(waiting[0]["id"].as_str().unwrap()).unwrap();
     let internals = world.engine().log().internals(&id).await.unwrap();
-    assert_eq!(internals.cause, Cause::Receiver);
+    assert_eq!(internals.cause, WaitCause::Receiver);
     assert_eq!(
         internals.why,
         "Its receiver 127.0.0.1:9 is down since 2026-11-22T09:00:00Z and is probed; it waits uncharged, at most until 2026-11-25T09:00:00Z"

@@ -1,6 +1,6 @@
 //! The internals of a delivery: the rows that decide what it does next.
 
-use tracking_core::{delivery::State, standstill::Cause};
+use tracking_core::{delivery::State, standstill::WaitCause};
 use utoipa::openapi::{RefOr, Schema, schema::ObjectBuilder};
 
 use super::{
@@ -38,7 +38,7 @@ fn internals() -> RefOr<Schema> {
     record("Everything that decides what a delivery does next")
         .has("id", delivery_id("The delivery"))
         .has("at", time("The time at which it was looked at"))
-        .has("cause", word("The kind of reason why it does not move now", Cause::ALL.map(Cause::as_str)))
+        .has("cause", word("The kind of reason why it does not move now", WaitCause::ALL.map(WaitCause::as_str)))
         .has("why", short("The reason in a sentence", 131_072))
         .has("until", maybe_time("The time until which the reason counts; null if no time ends it"))
         .has("tracking_api_id", or_null(id("The rule; null if only an unreadable row knows it")))

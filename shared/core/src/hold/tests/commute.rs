@@ -106,7 +106,7 @@ proptest! {
             for due in owed {
                 let version = due.event.conversion.version;
                 let sent = fits && due.instead.is_none();
-                if due.kind == Kind::Final {
+                if due.kind == PostbackKind::Final {
                     *finals.entry(due.subject.clone()).or_default() += 1;
                 }
                 if due.event.is_correction {
@@ -114,7 +114,7 @@ proptest! {
                 }
                 if sent {
                     let before = sent_before.insert(due.subject.clone(), version);
-                    prop_assert!(before.is_none_or(|before| before < version || due.kind == Kind::Late), "backwards (P3)");
+                    prop_assert!(before.is_none_or(|before| before < version || due.kind == PostbackKind::Late), "backwards (P3)");
                 }
                 hold.conclude(&due, sent);
             }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
     delivery::{DeliveryId, State},
     receiver::{LONGEST_OUTAGE, Receiver},
-    standstill::Cause,
+    standstill::WaitCause,
     subject_queue::{Position, SubjectQueue},
 };
 
@@ -74,7 +74,7 @@ pub(super) async fn wait_behind<B: Backend>(
         return Ok(Some(Step::Again));
     }
     let again = now + AGAIN;
-    spans::waits(Cause::Behind, again);
+    spans::waits(WaitCause::Behind, again);
     let row = view.records.get(&asking.owed.id);
     let host = asking.call().request.host();
     deliveries.store.commit_one(deliveries.defer(asking.received, &asking.owed, host, again, row)).await?;
@@ -103,7 +103,7 @@ async fn file<B: Backend>(
     if attempt == 1 && !has_place(&view.queue, &owed.id, until) {
         let request = deliveries.claim_request(asking, base, now);
         let Some(queue) = view.queue.waiting(&request, attempt, until + KEEPS_PLACE, None) else {
-            spans::waits(Cause::Receiver, now + NO_ROOM);
+            spans::waits(WaitCause::Receiver, now + NO_ROOM);
             let host = asking.call().request.host();
             deliveries.store.commit_one(deliveries.defer(received, owed, host, now + NO_ROOM, known)).await?;
             return Ok(Step::Acked);
@@ -119,7 +119,7 @@ async fn file<B: Backend>(
     let waiting = WaitingRow { delivery: owed.id.clone(), created_at: owed.created_at, attempts_left, until, group };
     deliveries.receivers.file(receiver, &waiting).await?;
     if deliveries.receivers.outage_now(receiver).await?.is_some() {
-        spans::waits(Cause::Receiver, until);
+        spans::waits(WaitCause::Receiver, until);
         deliveries.store.commit_one(received.done()).await?;
     } else {
         let host = asking.call().request.host();

@@ -1,7 +1,7 @@
 //! Waiting for a slot of the rule's rate, uncharged.
 
 use jiff::{SignedDuration, Timestamp};
-use tracking_core::standstill::Cause;
+use tracking_core::standstill::WaitCause;
 
 use super::{Asking, Step, View, Won};
 use crate::{
@@ -30,7 +30,7 @@ impl<B: Backend> Deliveries<B> {
         let given = asking.slot.or_else(|| view.queue.slot(&asking.owed.id));
         let permit = self.rate.pace(&asking.rule.id, rate, given).await?;
         if let SendPermit::At(until) | SendPermit::AskAgain(until) = permit {
-            spans::waits(Cause::RateSlot, until);
+            spans::waits(WaitCause::RateSlot, until);
             asking.slot = if permit == SendPermit::At(until) { Some(until) } else { given };
             // A waiting attempt keeps its place and its slot on the subject queue (P3).
             let waiting = view.queue.waiting(&self.claim_request(asking, won.base, now), won.attempt, until, asking.slot);
@@ -41,7 +41,7 @@ impl<B: Backend> Deliveries<B> {
             }
             let max_attempts = asking.max_attempts(won.base);
             let shown = match &won.row {
-                None => self.show_waiting(&asking.owed, max_attempts, until, Cause::RateSlot).await?,
+                None => self.show_waiting(&asking.owed, max_attempts, until, WaitCause::RateSlot).await?,
                 row => row.clone(),
             };
             let host = asking.call().request.host();

@@ -7,7 +7,7 @@ use tracking_core::{
     delivery::{DeliveryId, State},
     event::EventKind,
     id::Id,
-    standstill::Cause,
+    standstill::WaitCause,
     subject_queue::{Blocker, Instruction, Returns},
 };
 
@@ -21,7 +21,7 @@ pub struct Internals {
     /// The time at which it was looked at.
     pub at: Timestamp,
     /// The kind of reason why it does not move.
-    pub cause: Cause,
+    pub cause: WaitCause,
     /// The reason in a sentence.
     pub why: String,
     /// The time until which the reason counts; `None` if no time ends it.
