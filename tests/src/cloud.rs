@@ -43,7 +43,7 @@ use self::{
     server::{Ending, Server},
     sqs::Queues,
     table::Table,
-    wire::{Answer, Refused},
+    wire::{Refused, Reply},
 };
 use crate::crash::Cut;
 
@@ -261,7 +261,7 @@ impl Shared {
 }
 
 impl State {
-    fn call(&mut self, service: &str, action: &str, body: &str, leave: &[usize], now: Timestamp, bill: &mut Bill) -> Answer {
+    fn call(&mut self, service: &str, action: &str, body: &str, leave: &[usize], now: Timestamp, bill: &mut Bill) -> Reply {
         match service {
             "DynamoDB" => self.table.call(action, body, leave, bill),
             "SQS" => self.queues.call(action, body, leave, now, bill),
@@ -273,6 +273,6 @@ impl State {
 
     /// Works a call whose answer is lost.
     fn unheard(&mut self, service: &str, action: &str, body: &str, now: Timestamp, bill: &mut Bill) {
-        let _unheard: Answer = self.call(service, action, body, &[], now, bill);
+        let _unheard: Reply = self.call(service, action, body, &[], now, bill);
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::StatusCode,
-    response::{IntoResponse as _, Response},
+    response::IntoResponse as _,
 };
 use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -20,28 +20,28 @@ pub struct Postback {
     pub target: String,
 }
 
-/// An answer: a status with the body `{"status": word}`, after a while.
+/// A response: a status with the body `{"status": word}`, after a while.
 #[derive(Debug, Clone, Copy)]
-pub struct Answer {
+pub struct Response {
     /// The status.
     pub status: u16,
     /// The word.
     pub word: &'static str,
-    /// The time until the answer.
+    /// The time until the response.
     pub after: std::time::Duration,
 }
 
-impl Answer {
-    /// Returns an immediate answer.
+impl Response {
+    /// Returns an immediate response.
     pub const fn says(status: u16, word: &'static str) -> Self {
         Self { status, word, after: std::time::Duration::ZERO }
     }
 }
 
-type Decides = Arc<dyn Fn(&Postback) -> Answer + Send + Sync>;
+type Decides = Arc<dyn Fn(&Postback) -> Response + Send + Sync>;
 
-/// The answer of a receiver that works.
-pub const OK: Answer = Answer::says(200, "ok");
+/// The response of a receiver that works.
+pub const OK: Response = Response::says(200, "ok");
 
 /// Returns the requested paths of a receiver, in order.
 pub fn targets(receiver: &Receiver) -> Vec<String> {
@@ -67,7 +67,7 @@ impl Receiver {
     ///
     /// # Panics
     /// There is no free port.
-    pub async fn start(decides: impl Fn(&Postback) -> Answer + Send + Sync + 'static) -> Self {
+    pub async fn start(decides: impl Fn(&Postback) -> Response + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it has an address"));
         let heard: Arc<Mutex<Vec<Postback>>> = Arc::default();
@@ -94,7 +94,10 @@ impl Drop for Receiver {
     }
 }
 
-async fn answer(State((heard, decides)): State<(Arc<Mutex<Vec<Postback>>>, Decides)>, request: Request) -> Response {
+async fn answer(
+    State((heard, decides)): State<(Arc<Mutex<Vec<Postback>>>, Decides)>,
+    request: Request,
+) -> axum::response::Response {
     let header = request.headers().get("tracking-delivery-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     let postback = Postback { delivery_id: header.to_owned(), target: target.to_owned() };

@@ -36,7 +36,7 @@ enum Heard {
     /// The function asks for an event.
     Next,
     /// The function's answer, or its failure.
-    Answer(Result<Bytes, Bytes>),
+    Response(Result<Bytes, Bytes>),
 }
 
 struct Shared {
@@ -82,7 +82,7 @@ impl RuntimeApi {
     pub async fn asked(&self) {
         match self.hear().await {
             Heard::Next => {}
-            Heard::Answer(answer) => panic!("it asks for nothing but says {answer:?}"),
+            Heard::Response(answer) => panic!("it asks for nothing but says {answer:?}"),
         }
     }
 
@@ -93,7 +93,7 @@ impl RuntimeApi {
     pub async fn invoke(&self, event: &Value) -> Value {
         self.events.send(event.to_string()).expect("it serves");
         let answer = match self.hear().await {
-            Heard::Answer(Ok(answer)) => serde_json::from_slice(&answer).expect("an answer is JSON"),
+            Heard::Response(Ok(answer)) => serde_json::from_slice(&answer).expect("an answer is JSON"),
             other => panic!("no answer but {other:?}"),
         };
         self.asked().await;
@@ -128,11 +128,11 @@ async fn next(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn end(State(shared): State<Arc<Shared>>, Path((_, outcome)): Path<(String, String)>, body: Bytes) -> StatusCode {
-    let _nobody_listens = shared.heard.send(Heard::Answer(if outcome == "response" { Ok(body) } else { Err(body) }));
+    let _nobody_listens = shared.heard.send(Heard::Response(if outcome == "response" { Ok(body) } else { Err(body) }));
     StatusCode::ACCEPTED
 }
 
 async fn failed(State(shared): State<Arc<Shared>>, body: Bytes) -> StatusCode {
-    let _nobody_listens = shared.heard.send(Heard::Answer(Err(body)));
+    let _nobody_listens = shared.heard.send(Heard::Response(Err(body)));
     StatusCode::ACCEPTED
 }

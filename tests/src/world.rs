@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tracking_core::{answer::Answer, caller::Caller, delivery::DeliveryId, id::Id, json, json::Value};
+use tracking_core::{answer::Response, caller::Caller, delivery::DeliveryId, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
     Accepted, Claiming, Clock, DeliveryFilter, Engine, IncomingRequest, SendResult, Settings,
@@ -82,9 +82,9 @@ impl Reply {
     /// Returns the result of the sending.
     pub fn sent(self) -> SendResult {
         match self {
-            Self::Says(status, word) => Ok(Answer::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
-            Self::Body(status, body) => Ok(Answer::new(status, Vec::new(), body.as_bytes().to_vec())),
-            Self::Whole(status, headers, body) => Ok(Answer::new(status, headers.to_vec(), body.as_bytes().to_vec())),
+            Self::Says(status, word) => Ok(Response::new(status, Vec::new(), json!({"status": word}).to_string().into_bytes())),
+            Self::Body(status, body) => Ok(Response::new(status, Vec::new(), body.as_bytes().to_vec())),
+            Self::Whole(status, headers, body) => Ok(Response::new(status, headers.to_vec(), body.as_bytes().to_vec())),
             Self::Silence => Err(SendFault::Connection("the test's receiver is silent".to_owned())),
             Self::Stuck => Err(SendFault::Ours(OurFault("the test's machine is stuck".to_owned()))),
         }

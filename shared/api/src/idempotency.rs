@@ -22,7 +22,7 @@ use tracking_core::caller::Actor;
 use tracking_engine::{
     Engine,
     backend::Backend,
-    idempotency::{Answer, Asked, Begun},
+    idempotency::{Asked, Begun, StoredResponse},
 };
 
 use crate::{
@@ -107,13 +107,13 @@ fn conflict(detail: &str) -> Problem {
     Problem::new(Kind::Conflict, detail)
 }
 
-fn kept(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> Answer {
+fn kept(status: StatusCode, headers: &HeaderMap, body: &Bytes) -> StoredResponse {
     let kept_headers = KEPT.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?.to_str().ok()?.to_owned())));
-    Answer { status: status.as_u16(), headers: kept_headers.collect(), body: String::from_utf8_lossy(body).into_owned() }
+    StoredResponse { status: status.as_u16(), headers: kept_headers.collect(), body: String::from_utf8_lossy(body).into_owned() }
 }
 
 /// An answer as it was given first.
-fn replayed(answer: Answer) -> Result<Response, Problem> {
+fn replayed(answer: StoredResponse) -> Result<Response, Problem> {
     let broken =
         || Problem::new(Kind::Conflict, "the answer that was kept for this Idempotency-Key can't be read: use a new key");
     let mut response = Response::new(Body::from(answer.body));

@@ -98,7 +98,7 @@ impl ReceiverState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sign {
     /// An answer that shows that the receiver works, whatever its content.
-    Answer,
+    Response,
     /// No answer in time, or no connection, with the error.
     Failure(String),
     /// A 5xx or 429 that its rule retries. It does not affect other rules: alone it opens the breaker only if nothing else is counted for
@@ -144,7 +144,7 @@ impl Counts {
         self.count(Bucket { at: bucket(now), attempts: 1, failures: failed.into() });
         self.age(now);
         match sign {
-            Sign::Answer => (self.answered, self.streak) = (true, None),
+            Sign::Response => (self.answered, self.streak) = (true, None),
             Sign::Failure(error) | Sign::Refusal(error) => {
                 let streak = self.streak.get_or_insert(Streak { failures: 0, first: now, last: now });
                 streak.failures = streak.failures.saturating_add(1);
@@ -359,7 +359,7 @@ impl Health {
     pub fn hear(&mut self, sign: &Sign, (delivery, began): (&DeliveryId, Timestamp), now: Timestamp) -> bool {
         let is_probe = self.probe.as_ref().is_some_and(|probe| probe.delivery == *delivery);
         match (self.state, sign) {
-            (ReceiverState::Open, Sign::Answer) if began >= self.since => {
+            (ReceiverState::Open, Sign::Response) if began >= self.since => {
                 self.go(ReceiverState::HalfOpen, now);
                 self.has_many = true;
                 true

@@ -8,7 +8,7 @@ use std::{
 
 use peak_alloc::PeakAlloc;
 use tracking_core::{
-    answer::{Answer, Judgement, Verdict},
+    answer::{Judgement, Response, Verdict},
     caller::Owner,
     change::Change,
     event::Event,
@@ -94,7 +94,7 @@ fn sent(definition: &RuleDefinition, x: &str) -> (Result<String, String>, usize)
 }
 
 fn judge(definition: &RuleDefinition, body: &str) -> Judgement {
-    let answer = Answer::new(200, Vec::new(), body.as_bytes().to_vec());
+    let answer = Response::new(200, Vec::new(), body.as_bytes().to_vec());
     in_scope(&event(""), |scope| definition.plan.first_call().answer.judge(&answer, "https://a.example/", scope))
 }
 

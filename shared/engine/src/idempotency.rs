@@ -58,7 +58,7 @@ pub enum Begun {
     /// The request begins now: do it.
     Now(Claim),
     /// The request was done: this was the answer.
-    Done(Answer),
+    Done(StoredResponse),
     /// The request was done; the answer was too long to be kept.
     TooLong,
     /// The request is being done.
@@ -76,9 +76,9 @@ pub struct Claim {
     at: Timestamp,
 }
 
-/// An answer that a caller got.
+/// A response that a caller got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct StoredResponse {
     /// Its status.
     pub status: u16,
     /// The headers that belong to it.
@@ -100,7 +100,7 @@ struct Entry {
 #[serde(rename_all = "snake_case")]
 enum Outcome {
     Running,
-    Answered(Answer),
+    Answered(StoredResponse),
     TooLong,
 }
 
@@ -142,7 +142,7 @@ impl<B: Backend> Idempotency<B> {
     }
 
     /// Keeps the answer of a begun request.
-    pub async fn end_once(&self, claim: Claim, answer: &Answer) -> Result<(), StoreError> {
+    pub async fn end_once(&self, claim: Claim, answer: &StoredResponse) -> Result<(), StoreError> {
         let fits = answer.body.len() <= LONGEST_ANSWER;
         let outcome = if fits { Outcome::Answered(answer.clone()) } else { Outcome::TooLong };
         let entry = Entry { body: claim.body, at: claim.at, outcome };
@@ -197,7 +197,8 @@ mod tests {
     fn old_entries_keep_being_read() {
         let first = r#"{"v":1,"d":{"body":"b","at":"2026-11-22T09:00:00Z","outcome":{"answered":{"status":202,"headers":[["etag","\"4\""]],"body":"{}"}}}}"#;
         let entry: Entry = rows::read(first).unwrap();
-        let answer = Answer { status: 202, headers: vec![("etag".to_owned(), "\"4\"".to_owned())], body: "{}".to_owned() };
+        let answer =
+            StoredResponse { status: 202, headers: vec![("etag".to_owned(), "\"4\"".to_owned())], body: "{}".to_owned() };
         assert!(matches!(entry.outcome, Outcome::Answered(kept) if kept == answer));
         let running = rows::read::<Entry>(r#"{"v":1,"d":{"body":"b","at":"2026-11-22T09:00:00Z","outcome":"running"}}"#).unwrap();
         assert!(matches!(running.outcome, Outcome::Running));
@@ -207,7 +208,7 @@ mod tests {
     fn what_a_crash_left_is_void_after_two_minutes_and_an_answer_after_a_day() {
         let at: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
         let entry = |outcome| Entry { body: "b".to_owned(), at, outcome };
-        let answered = Outcome::Answered(Answer { status: 200, headers: Vec::new(), body: String::new() });
+        let answered = Outcome::Answered(StoredResponse { status: 200, headers: Vec::new(), body: String::new() });
         for (entry, lasts) in [(entry(Outcome::Running), 120), (entry(answered), 86_400), (entry(Outcome::TooLong), 86_400)] {
             assert!(entry.counts(at + SignedDuration::from_secs(lasts - 1)), "{entry:?}");
             assert!(!entry.counts(at + SignedDuration::from_secs(lasts)), "{entry:?}");

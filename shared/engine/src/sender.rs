@@ -25,7 +25,7 @@ use http_body_util::Full;
 use rustls::pki_types::CertificateDer;
 use tokio::time::{Instant, timeout_at};
 use tracking_core::{
-    answer::Answer,
+    answer::Response,
     caller::Owner,
     id::Id,
     request::{Rendered, address::is_public},
@@ -42,7 +42,7 @@ use resolver::{Resolver, has_route};
 use room::Room;
 
 /// The result of sending: an answer, or the reason why there is none.
-pub type SendResult = Result<Answer, SendFault>;
+pub type SendResult = Result<Response, SendFault>;
 
 /// The part of a response's body that is read, in bytes.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracking_tests::{
     cloud::Cloud,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::path::{BATCH, Line, now};
@@ -17,7 +17,7 @@ const BATCHES: usize = 20;
 /// Returns the time of a full batch as a multiple of its slowest receiver's: the median and the maximum.
 #[expect(clippy::disallowed_methods, reason = "a bench measures")]
 pub(crate) async fn against_its_slowest() -> (f64, f64) {
-    let receiver = Receiver::start(|_| Answer { after: RECEIVER, ..Answer::says(200, "ok") }).await;
+    let receiver = Receiver::start(|_| Response { after: RECEIVER, ..Response::says(200, "ok") }).await;
     let line = Line::start(Cloud::start(now), receiver.url()).await;
     let mut ratios = Vec::new();
     for number in 0..=BATCHES {

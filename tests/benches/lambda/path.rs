@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracking_tests::{
     cloud::{Cloud, Queue, failures, sqs_event},
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::{POST, cpu, function::Function, say};
@@ -29,7 +29,7 @@ pub(crate) fn now() -> Timestamp {
 
 /// Sends postbacks from the bus on, in full batches, and measures their processor time.
 pub(crate) async fn measure(postbacks: usize) -> Path {
-    let receiver = Receiver::start(|_| Answer::says(200, "ok")).await;
+    let receiver = Receiver::start(|_| Response::says(200, "ok")).await;
     let cloud = Cloud::start(now);
     let line = Line::start(cloud, receiver.url()).await;
     // Costs of the first batch alone, such as connections, don't count.

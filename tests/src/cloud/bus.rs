@@ -7,7 +7,7 @@ use serde_json::{Number, Value, json};
 use super::{
     ACCOUNT, BUS, REGION,
     counts::{Bill, chunks},
-    wire::{Answer, Refused, read},
+    wire::{Refused, Reply, read},
 };
 
 /// Most events of one call.
@@ -92,7 +92,7 @@ pub(super) fn call(
     leave: &[usize],
     now: Timestamp,
     bill: &mut Bill,
-) -> Answer {
+) -> Reply {
     if action != "PutEvents" {
         return Err(Refused::unknown(action));
     }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     KEY_ARN,
     counts::Bill,
-    wire::{Answer, Refused, read},
+    wire::{Refused, Reply, read},
 };
 
 /// Bytes of a data key.
@@ -47,7 +47,7 @@ impl MasterKey {
         Self(RandomizedNonceKey::new(&AES_256_GCM, &key).expect("a key of 32 bytes"))
     }
 
-    pub(super) fn call(&self, action: &str, body: &str, bill: &mut Bill) -> Answer {
+    pub(super) fn call(&self, action: &str, body: &str, bill: &mut Bill) -> Reply {
         *bill = Bill::call();
         match action {
             "GenerateDataKey" => {

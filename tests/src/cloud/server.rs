@@ -15,12 +15,12 @@ use tokio::{
 
 use super::{
     Shared,
-    wire::{Answer, Refused},
+    wire::{Refused, Reply},
 };
 
 /// The end of a call, as its caller sees it.
 pub(super) enum Ending {
-    Answered(Answer),
+    Answered(Reply),
     /// The connection ends.
     Dropped,
     /// There is no answer, and the connection stays open.
@@ -110,7 +110,7 @@ fn action(headers: &HeaderMap) -> Option<(&'static str, &str)> {
     Some((service, action))
 }
 
-fn written(answer: Answer) -> Response<Body> {
+fn written(answer: Reply) -> Response<Body> {
     let response = Response::builder().header(CONTENT_TYPE, "application/x-amz-json-1.0");
     let response = match answer {
         Ok(body) => response.body(Body::from(body.to_string())),

@@ -11,7 +11,7 @@ use super::{
     counts::Bill,
     messages::{Fixed, Handed, Message, Messages},
     pump::{Record, md5},
-    wire::{Answer, Refused, read},
+    wire::{Refused, Reply, read},
 };
 
 /// Most bytes of a message, and of all messages of a batch together.
@@ -134,7 +134,7 @@ struct Attributes {
 type Fault = (&'static str, String);
 
 impl Queues {
-    pub(super) fn call(&mut self, action: &str, body: &str, leave: &[usize], now: Timestamp, bill: &mut Bill) -> Answer {
+    pub(super) fn call(&mut self, action: &str, body: &str, leave: &[usize], now: Timestamp, bill: &mut Bill) -> Reply {
         match action {
             "SendMessageBatch" => {
                 let batch: Batch<Send> = read(body)?;
@@ -245,7 +245,7 @@ impl Queues {
         }
     }
 
-    fn attributes(&mut self, queue: Queue, names: &[String], now: Timestamp) -> Answer {
+    fn attributes(&mut self, queue: Queue, names: &[String], now: Timestamp) -> Reply {
         let depth = self.of(queue).depth(now);
         let all = BTreeMap::from([
             ("ApproximateNumberOfMessages", depth.visible.to_string()),

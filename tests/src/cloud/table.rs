@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::{
     TABLE,
     counts::Bill,
-    wire::{Answer, Refused},
+    wire::{Refused, Reply},
 };
 
 /// The table, in memory.
@@ -44,7 +44,7 @@ impl Table {
         Self(database)
     }
 
-    pub(super) fn call(&self, action: &str, body: &str, leave: &[usize], bill: &mut Bill) -> Answer {
+    pub(super) fn call(&self, action: &str, body: &str, leave: &[usize], bill: &mut Bill) -> Reply {
         match action {
             "PutItem" => {
                 let request: PutItemRequest = measured(body)?;
@@ -139,7 +139,7 @@ fn shown(body: &str, output: &impl Serialize) -> Value {
 
 /// Works a batch without some of its entries, and reports those as not processed. If entries are listed under a name, the fields beside
 /// that list go with both parts.
-fn parted(body: &str, leave: &[usize], list: Option<&str>, name: &str, work: impl FnOnce(&str) -> Answer) -> Answer {
+fn parted(body: &str, leave: &[usize], list: Option<&str>, name: &str, work: impl FnOnce(&str) -> Reply) -> Reply {
     if leave.is_empty() {
         return work(body);
     }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The answer of an action.
-pub(super) type Answer = Result<Value, Refused>;
+pub(super) type Reply = Result<Value, Refused>;
 
 /// An answer that refuses a call.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The target `response`: any status, headers and body as a receiver's answer, judged by any answer rules.
 
 use tracking_core::{
-    answer::{Answer, AnswerRules, Judgement, Verdict, Within},
+    answer::{AnswerRules, Judgement, Response, Verdict, Within},
     caller::Owner,
     fault::Faults,
     json::{self, Value},
@@ -47,7 +47,7 @@ pub fn response(data: &[u8]) {
     for (_, value) in &headers {
         let _ = parse_retry_after(value, now());
     }
-    let answer = Answer::new(status, headers, parts.rest().to_vec());
+    let answer = Response::new(status, headers, parts.rest().to_vec());
     if let Ok(path) = path.parse::<FieldPath>() {
         assert_eq!(path.to_string().parse().as_ref(), Ok(&path), "a path can be written and read");
         let _ = answer.field(&path);
@@ -60,7 +60,7 @@ pub fn response(data: &[u8]) {
     }
 }
 
-fn by_rules(document: &Value, answer: &Answer, url: &str, attempt: &Attempt) {
+fn by_rules(document: &Value, answer: &Response, url: &str, attempt: &Attempt) {
     let affiliate = Owner::Affiliate { affiliate_id: "aff_7".parse().expect("it is an id") };
     for owner in [Owner::Admin, affiliate] {
         let Some(rules) = read(document, &owner) else { continue };
@@ -86,7 +86,7 @@ fn read(document: &Value, owner: &Owner) -> Option<AnswerRules> {
     Some(rules)
 }
 
-fn check(judged: &Judgement, rules: &AnswerRules, answer: &Answer, owner: &Owner) {
+fn check(judged: &Judgement, rules: &AnswerRules, answer: &Response, owner: &Owner) {
     if let Some(rule) = judged.rule {
         assert!(rule < rules.count());
     } else {

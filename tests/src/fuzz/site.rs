@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt as _;
 use tracking_core::{
-    answer::Answer,
+    answer::Response,
     caller::Caller,
     change::{Change, Envelope},
     event::Event,
@@ -229,7 +229,7 @@ async fn fill(engine: &Engine<Store>) {
         }
         for received in picked {
             if let Claiming::Send(claimed) = engine.worker().claim(&received).await.expect("the store is there") {
-                let answer = Answer::new(200, Vec::new(), b"{}".to_vec());
+                let answer = Response::new(200, Vec::new(), b"{}".to_vec());
                 engine.deliveries().conclude(*claimed, Ok(answer)).await.expect("the store is there");
             }
         }

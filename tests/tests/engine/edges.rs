@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use jiff::SignedDuration;
-use tracking_core::{answer::Answer, caller::Caller, delivery::State, json, json::Value};
+use tracking_core::{answer::Response, caller::Caller, delivery::State, json, json::Value};
 use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Reply, World, event, transaction};
 
@@ -67,7 +67,7 @@ async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
     let echo = format!(
         "{authorization} | {basic} | /cGFzcy1TZWNyZXQ%3D/ | cGFzcy1TZWNyZXQ= | cnv_1 dnBhc3MtU2VjcmV0 | d3Bhc3MtU2VjcmV0 | pass-Secret"
     );
-    world.engine().deliveries().conclude(*claimed, Ok(Answer::new(200, Vec::new(), echo.into_bytes()))).await.unwrap();
+    world.engine().deliveries().conclude(*claimed, Ok(Response::new(200, Vec::new(), echo.into_bytes()))).await.unwrap();
     assert_eq!(world.only_delivery().await["log"][0]["answer"], "*** | *** | /***/ | *** | cnv_1 *** | *** | ***");
 }
 
@@ -161,7 +161,7 @@ async fn earlier_attempts_are_forgotten_soon_after_their_delivery() {
 }
 
 /// Sends the first attempt of a rule with a secret and takes this answer. Returns the delivery, and the URL of the next attempt.
-async fn answered(secret: &str, answer: &Value, given: Answer) -> (Value, String) {
+async fn answered(secret: &str, answer: &Value, given: Response) -> (Value, String) {
     let mut world = World::temporary();
     let rule = json!({
         "name": "r", "secret_values": {"t": secret}, "answer": answer,
@@ -184,7 +184,7 @@ async fn f8_set_and_notes_see_the_mask() {
     let set = json!({"payout": "{body.note}", "variables": {"echoed": "{header.x-e|lower}"}});
     let rules = json!({"rules": [{"when": [{"source": "body", "key": "s", "operator": "equals", "value": "ok"}], "then": "pending", "set": set}]});
     let body = json!({"s": "ok", "note": secret}).to_string();
-    let given = Answer::new(200, vec![("X-E".to_owned(), format!("got {secret}"))], body.into_bytes());
+    let given = Response::new(200, vec![("X-E".to_owned(), format!("got {secret}"))], body.into_bytes());
     let (delivery, next) = Box::pin(answered(&secret, &rules, given)).await;
     assert_eq!(delivery["state"], "waiting", "the answer is judged: {delivery}");
     assert_eq!(delivery["log"][0]["answer"], r#"{"note":"***","s":"ok"}"#);
@@ -202,7 +202,7 @@ async fn f8_a_masked_answer_stays_json_and_conditions_see_the_mask() {
     ]);
     let rules = json!({"rules": [{"when": when, "then": "delivered"}], "otherwise": "failed"});
     let body = br#"{"total": 7, "list": [123, 12345, -12345.5, "n 12345", true], "12345": null}"#.to_vec();
-    let given = Answer::new(200, vec![("x-e".to_owned(), "id=12345".to_owned())], body);
+    let given = Response::new(200, vec![("x-e".to_owned(), "id=12345".to_owned())], body);
     let (delivery, _) = Box::pin(answered("12345", &rules, given)).await;
     assert_eq!(delivery["state"], "delivered", "{delivery}");
     assert_eq!(delivery["log"][0]["answer"], r#"{"total": 7, "list": [123, "***", "***", "n ***", true], "***": null}"#);
@@ -212,7 +212,7 @@ async fn f8_a_masked_answer_stays_json_and_conditions_see_the_mask() {
 async fn f8_more_encodings_are_masked() {
     let echo = "hex 5a783951763f3e7e376b or 5A783951763F3E7E376B, any case ZX9QV?>~7K, base64 Wng5UXY/Pn43aw== Wng5UXY_Pn43aw, \
                 in a longer one eDpaeDlRdj8-fjdrLg==, json Zx9Qv?\\u003e~7k, js Zx9Qv\\x3f\\x3E~7k";
-    let given = Answer::new(200, Vec::new(), echo.as_bytes().to_vec());
+    let given = Response::new(200, Vec::new(), echo.as_bytes().to_vec());
     let (delivery, _) = Box::pin(answered("Zx9Qv?>~7k", &json!({}), given)).await;
     assert_eq!(
         delivery["log"][0]["answer"],

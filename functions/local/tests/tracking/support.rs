@@ -47,7 +47,7 @@ pub(crate) struct Server {
 }
 
 /// An answer of the server.
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Value,
 }
@@ -82,18 +82,18 @@ impl Server {
         Self { url: url.to_owned(), token: token(data, &["--admin"]), child, client: reqwest::Client::new() }
     }
 
-    pub(crate) async fn call_as(&self, token: &str, line: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub(crate) async fn call_as(&self, token: &str, line: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Response {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let method = reqwest::Method::from_bytes(method.as_bytes()).expect("it is a method");
         let request = self.client.request(method, format!("{}{path}", self.url)).bearer_auth(token);
         let answer = request.header("content-type", content_type).body(body).send().await.expect("the server answers");
         let status = answer.status().as_u16();
         let body = answer.text().await.expect("the answer is whole");
-        Answer { status, body: serde_json::from_str(&body).unwrap_or_default() }
+        Response { status, body: serde_json::from_str(&body).unwrap_or_default() }
     }
 
     /// Makes an admin's call with a JSON body.
-    pub(crate) async fn call(&self, line: &str, body: Value) -> Answer {
+    pub(crate) async fn call(&self, line: &str, body: Value) -> Response {
         self.call_as(&self.token, line, "application/json", body.to_string()).await
     }
 

@@ -12,7 +12,7 @@ use tracking_core::{
     trigger::Trigger,
 };
 
-use crate::support::{ADMIN, Answer, Api};
+use crate::support::{ADMIN, Api, Response};
 
 /// Rules that one event meets.
 const RULES: usize = 25;
@@ -66,7 +66,7 @@ struct Met {
 }
 
 /// Compares the explanation of a rule with the deliveries that it made.
-fn compare(explained: &Value, deliveries: &Answer, met: &mut Met) {
+fn compare(explained: &Value, deliveries: &Response, met: &mut Met) {
     let items = &deliveries.body["items"];
     let context = || format!("{explained:#}\n{}", deliveries.text);
     let is = |item: &Value, state: &str| item["state"] == state;

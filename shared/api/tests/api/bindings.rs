@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     receiver::Receiver,
-    support::{ADMIN, Answer, Api},
+    support::{ADMIN, Api, Response},
 };
 
 const SECRET: &str = "admin-s-token";
@@ -27,13 +27,13 @@ fn document(url: &str) -> Value {
         "secret_values": {"token": SECRET}})
 }
 
-async fn patch(api: &Api, who: &str, path: &str, body: Value) -> Answer {
+async fn patch(api: &Api, who: &str, path: &str, body: Value) -> Response {
     let answer = api.call(who, &format!("PATCH {path}"), body).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer
 }
 
-async fn trial(api: &Api, who: &str, path: &str, send: bool) -> Answer {
+async fn trial(api: &Api, who: &str, path: &str, send: bool) -> Response {
     api.call(who, &format!("POST {path}/test"), json!({"send": send})).await
 }
 
@@ -45,7 +45,7 @@ async fn write(api: &Api, who: &str, path: &str, value: &str) {
 const REASON: &str = "secret token must be written again: the URL was changed by another party";
 
 #[track_caller]
-fn unbound(answer: &Answer, reason: &str) {
+fn unbound(answer: &Response, reason: &str) {
     assert_eq!((&answer.body["active"], &answer.body["inactive_reason"]), (&json!(false), &json!(reason)), "{}", answer.text);
     let warnings = answer.body["warnings"].as_array().expect("the answer has it");
     assert!(

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    support::{ADMIN, Answer, Api},
+    support::{ADMIN, Api, Response},
     workshop::Workshop,
 };
 
@@ -11,14 +11,14 @@ const HEADER: &str = "id,tracking_api_id,owner,change_id,event,conversion_id,tra
                       next_due,is_final,is_correction,created_at,ended_at,offer_id,click_id,external_id,result,payout,currency,http_status,\
                       duration_ms,step";
 
-async fn csv(api: &Api, who: &str, path: &str) -> Answer {
+async fn csv(api: &Api, who: &str, path: &str) -> Response {
     let answer = api.call_with(who, &format!("GET {path}"), &[("accept", "text/csv")], Value::Null).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/csv; charset=utf-8; header=present")));
     answer
 }
 
 /// The next page's address.
-fn next(answer: &Answer) -> Option<String> {
+fn next(answer: &Response) -> Option<String> {
     let link = answer.header("link")?;
     let (address, relation) = link.split_once('>').expect("an address in brackets");
     assert_eq!(relation, "; rel=\"next\"");

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, Answer, Api, without_health};
+use crate::support::{ADMIN, Api, Response, without_health};
 
-async fn duplicate(api: &Api, who: &str, id: &str, patch: Value) -> Answer {
+async fn duplicate(api: &Api, who: &str, id: &str, patch: Value) -> Response {
     api.call(who, &format!("POST /tracking-apis/{id}/duplicate"), patch).await
 }
 

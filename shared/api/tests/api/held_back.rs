@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tracking_engine::backend::{Backend, Effects, Key};
 
 use crate::{
-    support::{ADMIN, Answer},
+    support::{ADMIN, Response},
     workshop::Workshop,
 };
 
@@ -15,7 +15,7 @@ async fn switch(shop: &Workshop, rule: &str, active: bool) {
     assert_eq!(switched.status, 200, "{}", switched.text);
 }
 
-async fn replay(shop: &Workshop, rule: &str, states: &[&str], dry_run: bool) -> Answer {
+async fn replay(shop: &Workshop, rule: &str, states: &[&str], dry_run: bool) -> Response {
     let body = json!({"from": "2026-11-22T00:00:00Z", "to": "2026-11-23T00:00:00Z", "states": states, "dry_run": dry_run});
     shop.api.call(ADMIN, &format!("POST /tracking-apis/{rule}/replay"), body).await
 }

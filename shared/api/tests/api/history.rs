@@ -5,9 +5,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tracking_engine::backend::{Item, Key};
 
-use crate::support::{ADMIN, Answer, Api};
+use crate::support::{ADMIN, Api, Response};
 
-async fn history(api: &Api, who: &str, id: &str) -> Answer {
+async fn history(api: &Api, who: &str, id: &str) -> Response {
     api.get(who, &format!("/tracking-apis/{id}/history")).await
 }
 
@@ -18,7 +18,7 @@ fn changes(entry: &Value) -> Vec<(&str, &Value, &Value)> {
 }
 
 /// The versions of a page's entries.
-fn versions(page: &Answer) -> Vec<u64> {
+fn versions(page: &Response) -> Vec<u64> {
     let items = page.body["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(|entry| entry["version"].as_u64()).collect()
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tracking_core::caller::{Actor, Caller};
 use tracking_engine::idempotency::{Asked, Begun};
 
-use crate::support::{ADMIN, Answer, Api, KEY};
+use crate::support::{ADMIN, Api, KEY, Response};
 
 /// A change that is new, and after which a rule owes a postback.
 fn event(number: u32) -> Value {
@@ -27,7 +27,7 @@ async fn rejected(count: usize) -> (Api, Vec<String>) {
     (api, paths)
 }
 
-async fn post(api: &Api, path: &str, key: &str, body: Value) -> Answer {
+async fn post(api: &Api, path: &str, key: &str, body: Value) -> Response {
     api.call_with(ADMIN, &format!("POST {path}"), &[("idempotency-key", key)], body).await
 }
 
@@ -97,7 +97,7 @@ async fn an_answer_is_kept_for_a_day() {
 async fn of_two_requests_at_once_one_is_done() {
     let (api, paths) = rejected(1).await;
     let both = tokio::join!(post(&api, &paths[0], "k", event(1)), post(&api, &paths[0], "k", event(1)));
-    let outcome = |answer: &Answer| (answer.status, answer.header("idempotent-replayed").is_some());
+    let outcome = |answer: &Response| (answer.status, answer.header("idempotent-replayed").is_some());
     let mut outcomes = [outcome(&both.0), outcome(&both.1)];
     outcomes.sort_unstable();
     assert!(outcomes == [(202, false), (202, true)] || outcomes == [(202, false), (409, false)], "{outcomes:?}");

@@ -13,7 +13,7 @@ use tracking_engine::{
 
 use crate::{
     log,
-    support::{ADMIN, Answer, Api},
+    support::{ADMIN, Api, Response},
     workshop::Workshop,
 };
 
@@ -256,7 +256,7 @@ async fn nothing_is_written_and_no_secret_or_content_of_an_event_is_shown() {
     shop.work_all().await;
     let delivery = shop.deliveries().await.remove(0);
     let before = rows(&shop, &rule, &delivery).await;
-    let shown: Answer = shop.api.get(ADMIN, &format!("/deliveries/{delivery}/internals")).await;
+    let shown: Response = shop.api.get(ADMIN, &format!("/deliveries/{delivery}/internals")).await;
     assert_eq!(rows(&shop, &rule, &delivery).await, before);
     for hidden in ["s3cret-token", "adv_2", "off_5", "127.0.0.1", "\"pending\":true"] {
         assert!(!shown.text.contains(hidden), "{hidden}: {}", shown.text);

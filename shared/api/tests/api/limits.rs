@@ -8,7 +8,7 @@ use tracking_http_api::description;
 
 use crate::{
     receiver::Receiver,
-    support::{ADMIN, Answer, Api, morning},
+    support::{ADMIN, Api, Response, morning},
 };
 
 /// A rule that is not saved, for this receiver.
@@ -16,13 +16,13 @@ fn preview(url: &str) -> Value {
     json!({"rule": {"name": "x", "request": {"url": format!("{url}/p?t={{transaction_id}}")}}, "send": true})
 }
 
-async fn try_out(api: &Api, who: &str, url: &str) -> Answer {
+async fn try_out(api: &Api, who: &str, url: &str) -> Response {
     api.call(who, "POST /tracking-apis/preview", preview(url)).await
 }
 
 /// The refusal of a request beyond a limit: the seconds to wait and the text.
 #[track_caller]
-fn refused(answer: &Answer) -> (u64, &str) {
+fn refused(answer: &Response) -> (u64, &str) {
     assert_eq!(answer.problem(), (429, "/problems/too-many-requests"), "{}", answer.text);
     let seconds = answer.header("retry-after").and_then(|seconds| seconds.parse().ok()).expect("it names seconds");
     (seconds, answer.body["detail"].as_str().expect("a text"))
@@ -259,13 +259,13 @@ async fn f10_an_affiliate_begins_thirty_replays_and_backfills_an_hour() {
     }
 }
 
-fn refused_owned(answer: &Answer) -> (u64, String) {
+fn refused_owned(answer: &Response) -> (u64, String) {
     let (seconds, detail) = refused(answer);
     (seconds, detail.to_owned())
 }
 
 /// A body of exactly so many bytes: white space, which is no JSON document.
-async fn post(api: &Api, line: &str, headers: &[(&str, &str)], bytes: usize) -> Answer {
+async fn post(api: &Api, line: &str, headers: &[(&str, &str)], bytes: usize) -> Response {
     let (method, path) = line.split_once(' ').expect("a method and a path");
     let mut request = Request::builder().method(method).uri(path);
     request = request.header("authorization", format!("Bearer {}", api.token(ADMIN))).header("content-type", "application/json");

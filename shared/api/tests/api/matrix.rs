@@ -9,7 +9,7 @@ use tracking_core::caller::Caller;
 use tracking_http_api::auth::LocalTokens;
 
 use crate::{
-    support::{ADMIN, Answer, Api, KEY, morning},
+    support::{ADMIN, Api, KEY, Response, morning},
     world::World,
 };
 
@@ -93,7 +93,7 @@ fn event() -> Value {
 }
 
 impl World {
-    async fn ask(&self, who: &str, line: &str, body: &Value) -> Answer {
+    async fn ask(&self, who: &str, line: &str, body: &Value) -> Response {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let mut request = Request::builder().method(method).uri(path);
         if let Some(token) = self.token(who) {

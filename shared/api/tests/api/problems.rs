@@ -3,9 +3,9 @@
 use axum::{body::Body, http::Request};
 use serde_json::Value;
 
-use crate::support::{ADMIN, Answer, Api};
+use crate::support::{ADMIN, Api, Response};
 
-async fn post(api: &Api, content_type: Option<&str>, body: impl Into<Body>) -> Answer {
+async fn post(api: &Api, content_type: Option<&str>, body: impl Into<Body>) -> Response {
     let mut request = Request::post("/tracking-apis").header("authorization", format!("Bearer {}", api.token(ADMIN)));
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tracking_engine::backend::Key;
 
-use crate::support::{ADMIN, Answer, Api};
+use crate::support::{ADMIN, Api, Response};
 
 const FULL: &str = "20 of 20 rules are in use: delete one, or ask an admin to raise the quota";
 
@@ -12,7 +12,7 @@ fn rule(name: &str) -> Value {
     json!({"name": name, "request": {"url": "http://127.0.0.1:1/p?t={transaction_id}"}})
 }
 
-async fn create(api: &Api, who: &str) -> Answer {
+async fn create(api: &Api, who: &str) -> Response {
     api.call(who, "POST /tracking-apis", rule("x")).await
 }
 

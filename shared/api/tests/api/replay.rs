@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::{
-    support::{ADMIN, Answer},
+    support::{ADMIN, Response},
     workshop::Workshop,
 };
 
 const DAY: [&str; 2] = ["2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"];
 
-async fn ask(shop: &Workshop, who: &str, rule: &str, verb: &str, more: Value) -> Answer {
+async fn ask(shop: &Workshop, who: &str, rule: &str, verb: &str, more: Value) -> Response {
     let mut body = json!({"from": DAY[0], "to": DAY[1]});
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);
@@ -291,7 +291,7 @@ async fn a_long_count_stops_and_the_replay_or_backfill_begins_all_the_same() {
     for number in 1..=130 {
         shop.change(number, 1, "pending").await;
     }
-    let seen = |answer: &Answer, field: &str| (answer.status, answer.body[field].as_u64(), answer.body["complete"].as_bool());
+    let seen = |answer: &Response, field: &str| (answer.status, answer.body[field].as_u64(), answer.body["complete"].as_bool());
     let slowly = async |rule: &str, verb: &str, dry_run: bool| {
         shop.api.hurry(3_000);
         let counted = ask(&shop, ADMIN, rule, verb, json!({"dry_run": dry_run})).await;
@@ -321,7 +321,7 @@ async fn a_long_count_stops_and_the_replay_or_backfill_begins_all_the_same() {
 async fn a_rule_shows_its_health_where_it_is_read_alone() {
     let shop = Workshop::new(200).await;
     let rule = shop.rule("aff_a", json!({})).await;
-    let health = |answer: &Answer| answer.body["health"].clone();
+    let health = |answer: &Response| answer.body["health"].clone();
     let read = async || health(&shop.api.get("aff_a", &format!("/tracking-apis/{rule}")).await);
     let fresh = read().await;
     assert_eq!(

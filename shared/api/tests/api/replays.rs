@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    support::{ADMIN, Answer},
+    support::{ADMIN, Response},
     workshop::Workshop,
 };
 
@@ -15,7 +15,7 @@ fn day(more: &Value) -> Value {
     body
 }
 
-async fn begin(shop: &Workshop, who: &str, rule: &str, verb: &str) -> Answer {
+async fn begin(shop: &Workshop, who: &str, rule: &str, verb: &str) -> Response {
     shop.api.call(who, &format!("POST /tracking-apis/{rule}/{verb}"), day(&json!({}))).await
 }
 

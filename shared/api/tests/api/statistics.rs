@@ -4,20 +4,20 @@ use serde_json::{Value, json};
 use tracking_engine::backend::{Item, Key};
 
 use crate::{
-    support::{ADMIN, Answer, Api},
+    support::{ADMIN, Api, Response},
     workshop::Workshop,
 };
 
 const NOTHING: &str = r#"{"p50":null,"p95":null,"p99":null}"#;
 
-async fn stats(api: &Api, who: &str, query: &str) -> Answer {
+async fn stats(api: &Api, who: &str, query: &str) -> Response {
     let answer = api.get(who, &format!("/stats{query}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer
 }
 
 /// Beginning and counts of the buckets that have any; `true` if all was counted.
-fn counts(answer: &Answer) -> (Vec<(String, Value)>, bool) {
+fn counts(answer: &Response) -> (Vec<(String, Value)>, bool) {
     let buckets = answer.body["buckets"].as_array().expect("a list");
     let full = buckets.iter().filter(|bucket| bucket["counts"] != json!({}));
     let counted = full.map(|bucket| (bucket["at"].as_str().expect("a time").to_owned(), bucket["counts"].clone()));

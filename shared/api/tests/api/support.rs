@@ -48,14 +48,14 @@ pub(crate) struct Api {
 }
 
 /// An answer: its status, headers and body, which is JSON or nothing.
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -166,17 +166,17 @@ impl Api {
     }
 
     /// Sends a request as it is.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
         let response = self.router.clone().oneshot(request).await.expect("the router has no other failures");
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.expect("bodies are in memory");
         let text = String::from_utf8(bytes.to_vec()).expect("answers are text");
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text, body }
+        Response { status: parts.status.as_u16(), headers: parts.headers, text, body }
     }
 
     /// A request of a caller with further headers and, unless it is null, a JSON body.
-    pub(crate) async fn call_with(&self, who: &str, line: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+    pub(crate) async fn call_with(&self, who: &str, line: &str, headers: &[(&str, &str)], body: Value) -> Response {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let mut request = Request::builder().method(method).uri(path);
         request = request.header("authorization", format!("Bearer {}", self.token(who)));
@@ -192,11 +192,11 @@ impl Api {
         self.send(request.body(body).expect("the test's parts are well-formed")).await
     }
 
-    pub(crate) async fn call(&self, who: &str, line: &str, body: Value) -> Answer {
+    pub(crate) async fn call(&self, who: &str, line: &str, body: Value) -> Response {
         self.call_with(who, line, &[], body).await
     }
 
-    pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, who: &str, path: &str) -> Response {
         self.call(who, &format!("GET {path}"), Value::Null).await
     }
 

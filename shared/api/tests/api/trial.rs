@@ -8,7 +8,7 @@ use tokio::{
 
 use crate::{
     log,
-    support::{ADMIN, Answer, Api},
+    support::{ADMIN, Api, Response},
 };
 
 const SECRET: &str = "hush/hush 1";
@@ -69,14 +69,14 @@ async fn receiver(say: impl Fn(&str) -> Option<String> + Send + 'static) -> (Str
     (url, hearing)
 }
 
-async fn preview(api: &Api, who: &str, body: Value) -> Answer {
+async fn preview(api: &Api, who: &str, body: Value) -> Response {
     let answer = api.call(who, "POST /tracking-apis/preview", body).await;
     assert!(!answer.text.contains("hush"), "{}", answer.text);
     answer
 }
 
 /// Place, macro, origin, value and text of each macro.
-fn macros(answer: &Answer) -> Vec<[&str; 5]> {
+fn macros(answer: &Response) -> Vec<[&str; 5]> {
     let fields = ["place", "macro", "from", "value", "text"];
     let macros = answer.body["macros"].as_array().expect("a list");
     macros.iter().map(|one| fields.map(|field| one[field].as_str().unwrap_or_default())).collect()

@@ -6,7 +6,7 @@ use tracking_engine::{backend::Received, sender::Sender};
 
 use crate::{
     receiver::Receiver,
-    support::{ADMIN, Answer, Api},
+    support::{ADMIN, Api, Response},
 };
 
 pub(crate) struct Workshop {
@@ -105,11 +105,11 @@ impl Workshop {
         (shown["state"].as_str().expect("a state").to_owned(), number("attempts"), number("max_attempts"))
     }
 
-    pub(crate) async fn resend(&self, who: &str, id: &str, body: Value) -> Answer {
+    pub(crate) async fn resend(&self, who: &str, id: &str, body: Value) -> Response {
         self.api.call(who, &format!("POST /deliveries/{id}/resend"), body).await
     }
 
-    pub(crate) async fn cancel(&self, who: &str, id: &str) -> Answer {
+    pub(crate) async fn cancel(&self, who: &str, id: &str) -> Response {
         self.api.call(who, &format!("POST /deliveries/{id}/cancel"), Value::Null).await
     }
 }

@@ -56,7 +56,7 @@ impl Cut {
 
 /// A receiver's response: status, headers and body.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// HTTP status.
     pub status: u16,
     /// Headers in the order they came; names lower-case. Several `Set-Cookie` are one, joined by `, `.
@@ -74,7 +74,7 @@ pub trait Held: fmt::Debug + Send + Sync + 'static {}
 
 impl<T: fmt::Debug + Send + Sync + 'static> Held for T {}
 
-impl Answer {
+impl Response {
     /// A complete response; header names are made lower-case.
     pub fn new(status: u16, headers: Vec<(String, String)>, body: Vec<u8>) -> Self {
         let headers = with_cookies_joined(headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)));

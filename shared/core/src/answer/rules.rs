@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use url::form_urlencoded;
 
-use super::{Answer, ExtractedData, Verdict, set::Set};
+use super::{ExtractedData, Response, Verdict, set::Set};
 use crate::{
     caller::Owner,
     document::Fields,
@@ -71,7 +71,7 @@ pub struct Judgement {
 
 /// The progress of judging one response.
 struct Reading<'a> {
-    answer: &'a Answer,
+    answer: &'a Response,
     /// The parameters of the request that was sent.
     query: Vec<(String, String)>,
     scope: &'a Scope<'a>,
@@ -236,7 +236,7 @@ impl AnswerRules {
     ///
     /// `sent_url` is the URL of the request. The `set` of the deciding rule is rendered with `scope` and this response; a text that is no
     /// valid result or amount is left out, with a note (A3).
-    pub fn judge(&self, answer: &Answer, sent_url: &str, scope: &Scope<'_>) -> Judgement {
+    pub fn judge(&self, answer: &Response, sent_url: &str, scope: &Scope<'_>) -> Judgement {
         let scope = Scope { answer: Some(answer), steps: Steps::default(), ..*scope };
         let mut notes = answer.notes().to_vec();
         if let Some(cut) = answer.why_cut() {
@@ -388,7 +388,7 @@ impl AnswerRule {
 
     /// Returns true if the rule holds for a reason other than missing fields in a body without any: for its text, a header, any response,
     /// or the status of a response without a body.
-    fn knows(&self, answer: &Answer) -> bool {
+    fn knows(&self, answer: &Response) -> bool {
         let is_of_status = !self.reads_fields() && self.conditions().any(Condition::asks_status);
         self.when.is_always() || self.reads_text() || (is_of_status && answer.body().trim_ascii().is_empty())
     }

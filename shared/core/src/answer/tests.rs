@@ -31,9 +31,9 @@ fn event() -> Event {
     Change::parse_detail(&detail, "").unwrap().events().remove(0)
 }
 
-fn answer(status: u16, body: &str) -> Answer {
+fn answer(status: u16, body: &str) -> Response {
     let headers = vec![("X-State".to_owned(), "Ready".to_owned()), ("x-state".to_owned(), "second".to_owned())];
-    Answer::new(status, headers, body.as_bytes().to_vec())
+    Response::new(status, headers, body.as_bytes().to_vec())
 }
 
 fn affiliate() -> Owner {
@@ -46,11 +46,11 @@ fn parse(document: &Value, owner: &Owner) -> Result<AnswerRules, Faults> {
     if faults.is_empty() { Ok(rules) } else { Err(faults) }
 }
 
-fn judge(document: &Value, answer: &Answer) -> Judgement {
+fn judge(document: &Value, answer: &Response) -> Judgement {
     judge_event(&event(), document, answer)
 }
 
-fn judge_event(event: &Event, document: &Value, answer: &Answer) -> Judgement {
+fn judge_event(event: &Event, document: &Value, answer: &Response) -> Judgement {
     in_scope(event, &BTreeMap::new(), |scope| parse(document, &Owner::Admin).unwrap().judge(answer, SENT, scope))
 }
 
@@ -227,7 +227,7 @@ fn a2_the_cookies_of_an_answer_are_one_header_and_other_repeated_headers_are_the
     let cookies =
         [("Set-Cookie", "lang=cs; Path=/"), ("X-State", "Ready"), ("set-cookie", "sid=8f3a; HttpOnly"), ("x-state", "second")];
     let headers = cookies.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let answer = Answer::new(200, headers.into(), Vec::new());
+    let answer = Response::new(200, headers.into(), Vec::new());
     assert_eq!(answer.header("Set-Cookie"), Some("lang=cs; Path=/, sid=8f3a; HttpOnly"));
     assert_eq!(answer.header("X-State"), Some("Ready"));
     assert_eq!(answer.headers.len(), 3);
@@ -455,7 +455,7 @@ fn a2_what_is_written_is_read_back() {
 proptest! {
     #[test]
     fn a2_any_body_is_read(body in any::<Vec<u8>>(), path in "[a-z]{1,3}(\\[[0-9]\\])?(\\.[a-z]{1,3})?") {
-        Answer::new(200, vec![], body).field(&path.parse().unwrap());
+        Response::new(200, vec![], body).field(&path.parse().unwrap());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::target::Target;
 use crate::{
-    answer::{Answer, AnswerRules, Verdict, Within},
+    answer::{AnswerRules, Response, Verdict, Within},
     caller::Owner,
     change::Change,
     document::{Fields, kind},
@@ -66,7 +66,7 @@ struct Match {
 #[derive(Debug, Clone, Copy)]
 pub struct Incoming<'a> {
     /// The request in the form of a response.
-    pub answer: &'a Answer,
+    pub answer: &'a Response,
     /// The secrets of the rule.
     pub secrets: &'a BTreeMap<String, String>,
     /// The rule's id.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Kind, Listen, Plan, Step};
 use crate::{
-    answer::{Answer, AnswerRules},
+    answer::{AnswerRules, Response},
     macros::{CallbackName, Macro, StepReference},
     request::Variables,
     template::Template,
@@ -23,7 +23,7 @@ impl Plan {
 
     /// The parts of a response to `step` that other steps refer to, by their names among the variables (W7). A part that is missing
     /// replaces the one of an earlier response.
-    pub fn references(&self, step: &str, answer: &Answer) -> Vec<(String, String)> {
+    pub fn references(&self, step: &str, answer: &Response) -> Vec<(String, String)> {
         let taken = |reference: &StepReference| (reference.key().to_owned(), reference.take(answer).unwrap_or_default());
         self.texts().references_to(step).map(taken).collect()
     }

@@ -1,6 +1,6 @@
 //! References to the response of another step of a flow (W7).
 
-use crate::{answer::Answer, path::FieldPath};
+use crate::{answer::Response, path::FieldPath};
 
 /// The most bytes of a value that a reference takes from a response.
 pub(crate) const MAX_REFERENCE_BYTES: usize = 8 * 1_024;
@@ -45,7 +45,7 @@ impl StepReference {
     }
 
     /// Takes the value from a response; `None` if it is missing or too long.
-    pub(crate) fn take(&self, answer: &Answer) -> Option<String> {
+    pub(crate) fn take(&self, answer: &Response) -> Option<String> {
         let value = match &self.part {
             Part::HttpCode => Some(answer.status.to_string()),
             Part::Body(path) => answer.field(path),

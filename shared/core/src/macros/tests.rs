@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Macro, catalogue, modifiers};
 use crate::{
-    answer::Answer,
+    answer::Response,
     change::Change,
     json,
     template::{Allowed, At, Bound, Place, Reach, Scope, Steps, Template},
@@ -79,7 +79,7 @@ fn printed(text: &str) -> String {
     let texts =
         |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
     let headers = vec![("X-Request-Id".to_owned(), "req-7".to_owned())];
-    let answer = Answer::new(200, headers, br#"{"items": [{"id": "L-1"}]}"#.to_vec());
+    let answer = Response::new(200, headers, br#"{"items": [{"id": "L-1"}]}"#.to_vec());
     let none = Reach::default();
     let (variables, currencies) = (BTreeMap::new(), BTreeMap::new());
     let bound = Bound { variables, currencies, query_sorted: "a=1&b=2".to_owned(), secret: &none };

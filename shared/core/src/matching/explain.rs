@@ -46,8 +46,8 @@ pub struct EventVerdict {
     pub postback_event: Event,
 }
 
-/// The decision of a hold about a subject after a change.
-enum Answer {
+/// The outcome of a change for a subject of a hold.
+enum Outcome {
     /// The postback is sent.
     Sent(Event),
     /// The postback is held, for this reason, with this event.
@@ -110,11 +110,11 @@ impl Candidate<'_> {
                     verdict
                 }
                 Some(hold) => match self.after(delay, hold, event, released.get(&subject)) {
-                    Answer::Sent(sent) => EventVerdict::about(event, Vec::new(), sent),
-                    Answer::Held(postback, note) => {
+                    Outcome::Sent(sent) => EventVerdict::about(event, Vec::new(), sent),
+                    Outcome::Held(postback, note) => {
                         EventVerdict { note: Some(note), ..EventVerdict::about(event, Vec::new(), postback) }
                     }
-                    Answer::No(reasons) => EventVerdict::about(event, reasons, self.postback_event(event, &change.transactions)),
+                    Outcome::No(reasons) => EventVerdict::about(event, reasons, self.postback_event(event, &change.transactions)),
                 },
             }
         };
@@ -152,15 +152,15 @@ impl Candidate<'_> {
     }
 
     /// The decision of a hold about an event that it took.
-    fn after(&self, delay: Final, hold: &Hold, event: &Event, released: Option<&(Event, Release)>) -> Answer {
-        let no = |detail: &str| Answer::no(detail);
+    fn after(&self, delay: Final, hold: &Hold, event: &Event, released: Option<&(Event, Release)>) -> Outcome {
+        let no = |detail: &str| Outcome::no(detail);
         match released {
-            Some((sent, Release::Send)) if sent.kind == event.kind => return Answer::Sent(sent.clone()),
-            Some((sent, Release::Send)) => return Answer::not_newest(sent.kind),
+            Some((sent, Release::Send)) if sent.kind == event.kind => return Outcome::Sent(sent.clone()),
+            Some((sent, Release::Send)) => return Outcome::not_newest(sent.kind),
             Some((_, Release::Foreign)) => return no("the conversion belongs to another affiliate now"),
             Some((_, Release::End(Ending::Expired))) => return no("the conversion was not settled within max_hold_days"),
             Some((_, Release::End(Ending::FinalAlreadySent))) => return no("final already sent"),
-            Some((_, Release::Unfit(misses))) => return Answer::No(misses.clone()),
+            Some((_, Release::Unfit(misses))) => return Outcome::No(misses.clone()),
             None => {}
         }
         let subject = event.subject();
@@ -181,10 +181,10 @@ impl Candidate<'_> {
         }
     }
 
-    fn held(&self, delay: Final, hold: &Hold, subject: &Subject, event: &Event) -> Answer {
+    fn held(&self, delay: Final, hold: &Hold, subject: &Subject, event: &Event) -> Outcome {
         let about = hold.event_about(subject).unwrap_or_else(|| event.clone());
         if about.kind != event.kind {
-            return Answer::not_newest(about.kind);
+            return Outcome::not_newest(about.kind);
         }
         let transactions = &hold.newest.transactions;
         let mut note = match hold.settled_at {
@@ -197,11 +197,11 @@ impl Candidate<'_> {
             let details: Vec<String> = misses.into_iter().map(|miss| miss.detail).collect();
             note = format!("{note}. As it is now it would be skipped: {}", details.join("; "));
         }
-        Answer::Held(self.postback_event(&about, transactions), note)
+        Outcome::Held(self.postback_event(&about, transactions), note)
     }
 }
 
-impl Answer {
+impl Outcome {
     fn no(detail: impl Into<String>) -> Self {
         Self::No(vec![Miss { condition: "delay", detail: detail.into() }])
     }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::{
-    answer::{Answer, Verdict},
+    answer::{Response, Verdict},
     caller::Owner,
     change::Change,
     event::Event,
@@ -138,7 +138,7 @@ fn check(id: &str, detail: &Value, expected: &[&str]) {
 /// Checks the verdict of a preset's rule on a response.
 #[track_caller]
 fn check_answer(id: &str, status: u16, body: &str, expected: Verdict) {
-    let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
+    let answer = Response::new(status, Vec::new(), body.as_bytes().to_vec());
     let verdict =
         in_scope(id, &sale(), |rule, scope| rule.plan.first_call().answer.judge(&answer, "https://a.example/", scope).verdict);
     assert_eq!(verdict, expected, "{id}: {status} {body}");

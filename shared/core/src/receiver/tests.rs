@@ -21,7 +21,7 @@ fn opens(attempts: &[(i64, char)]) -> Option<i64> {
     let mut health = Health::new(at(0));
     attempts.iter().find_map(|(seconds, sign)| {
         let mut counts = Counts::default();
-        counts.add(&if *sign == '+' { Sign::Answer } else { failure() }, at(*seconds));
+        counts.add(&if *sign == '+' { Sign::Response } else { failure() }, at(*seconds));
         health.merge(counts, at(*seconds)).map(|_| *seconds)
     })
 }
@@ -93,7 +93,7 @@ fn b2_an_answer_ends_the_failures_in_a_row_of_every_process() {
     health.merge(counts, at(100));
     assert_eq!(health.failures_in_a_row(), 2);
     let mut answered = Counts::default();
-    answered.add(&Sign::Answer, at(110));
+    answered.add(&Sign::Response, at(110));
     health.merge(answered, at(110));
     assert_eq!(health.failures_in_a_row(), 0);
     assert!(health.has_failed_lately(at(110)) && !health.has_failed_lately(at(200)));
@@ -161,10 +161,10 @@ fn b3_the_next_probe_is_known() {
 fn b5_an_answered_probe_lets_the_others_go_and_a_failure_ends_that() {
     let mut health = down();
     let probe = delivery("chg_1");
-    assert!(!health.hear(&Sign::Answer, (&delivery("chg_0"), at(-10)), at(5)), "it began before the outage");
+    assert!(!health.hear(&Sign::Response, (&delivery("chg_0"), at(-10)), at(5)), "it began before the outage");
     assert!(!health.hear(&failure(), (&delivery("chg_0"), at(-10)), at(5)));
     health.begin_probe(&probe, at(30));
-    assert!(health.hear(&Sign::Answer, (&probe, at(30)), at(31)));
+    assert!(health.hear(&Sign::Response, (&probe, at(30)), at(31)));
     assert_eq!(health.state, ReceiverState::HalfOpen);
     assert!(health.keeps(&delivery("chg_9"), false, at(32)), "a fresh one waits behind many");
     assert!(!health.keeps(&delivery("chg_2"), true, at(32)), "one that has waited goes out");
@@ -182,7 +182,7 @@ fn b6_an_outage_begins_once_and_ends_once() {
     let mut health = down();
     let probe = delivery("chg_1");
     health.begin_probe(&probe, at(30));
-    health.hear(&Sign::Answer, (&probe, at(30)), at(31));
+    health.hear(&Sign::Response, (&probe, at(30)), at(31));
     health.hear(&failure(), (&delivery("chg_2"), at(32)), at(33));
     let mut counts = Counts::default();
     (0..20).for_each(|_| counts.add(&failure(), at(34)));

@@ -31,7 +31,7 @@ pub use self::{
 use self::{encode::Encoding, modifier::Modifier, modify::Stop, value::Value};
 pub use crate::expression::{MAX_STEPS, Steps};
 use crate::{
-    answer::Answer,
+    answer::Response,
     event::Event,
     fault::Faults,
     macros::{Fixed, Macro},
@@ -64,7 +64,7 @@ pub struct Scope<'a> {
     /// The variables that earlier responses of this delivery set (A3).
     pub variables: &'a BTreeMap<String, String>,
     /// The response, while a `set` is rendered (A3).
-    pub answer: Option<&'a Answer>,
+    pub answer: Option<&'a Response>,
     /// The values of the present request; `None` outside of requests.
     pub bound: Option<&'a Bound<'a>>,
     /// The remaining steps, shared by all templates of a request or a response.

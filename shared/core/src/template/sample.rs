@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    answer::Answer,
+    answer::Response,
     change::{ChangeKind, Conversion, Transaction, TransactionResult},
     event::{Event, EventKind},
     template::{At, Scope, Steps},
@@ -87,7 +87,7 @@ pub(crate) fn event_with_click_id(click_id: &str) -> Event {
 }
 
 /// Calls `with` with a scope of attempt 2 around an event.
-pub(crate) fn in_scope<T>(event: &Event, answer: Option<&Answer>, with: impl FnOnce(&Scope<'_>) -> T) -> T {
+pub(crate) fn in_scope<T>(event: &Event, answer: Option<&Response>, with: impl FnOnce(&Scope<'_>) -> T) -> T {
     let secrets = BTreeMap::from([("token".to_owned(), "s3cr3t/+".to_owned()), ("key".to_owned(), "key".to_owned())]);
     let variables = BTreeMap::from([("ticket".to_owned(), "T-5".to_owned())]);
     with(&Scope {

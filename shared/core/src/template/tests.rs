@@ -4,7 +4,7 @@ use super::{
     Allowed, Expense, Filled, Place, RenderFault, Template,
     sample::{event, event_with_click_id, in_scope},
 };
-use crate::{answer::Answer, change::TransactionResult, event::EventKind};
+use crate::{answer::Response, change::TransactionResult, event::EventKind};
 
 mod modifiers;
 mod traced;
@@ -106,7 +106,7 @@ fn q2_on_a_conversion_event_updated_at_is_the_conversions() {
 
 #[test]
 fn a3_set_reads_the_answer() {
-    let answer = Answer::new(202, vec![("x-id".into(), "h1".into())], b"{}".to_vec());
+    let answer = Response::new(202, vec![("x-id".into(), "h1".into())], b"{}".to_vec());
     let allowed = Allowed { answer: true, ..Allowed::default() };
     let template = Template::parse("{http_code} {header.X-Id} {header.none}{body.a.b[0]}.", Place::Plain, allowed).unwrap();
     let mut out = String::new();

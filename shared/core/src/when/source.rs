@@ -7,7 +7,7 @@ use super::{
     condition::fits,
 };
 use crate::{
-    answer::Answer,
+    answer::Response,
     document::Fields,
     fault::Faults,
     macros::plain_name,
@@ -18,7 +18,7 @@ use crate::{
 /// The response that conditions read, and the parameters of its request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange<'a> {
-    pub(crate) answer: &'a Answer,
+    pub(crate) answer: &'a Response,
     pub(crate) query: &'a [(String, String)],
 }
 

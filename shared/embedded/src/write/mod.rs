@@ -33,22 +33,22 @@ use ids::MessageIds;
 use queue::Jobs;
 
 /// The sender of an answer. The caller may have stopped waiting.
-type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something to write.
 pub(crate) enum Job {
     Swap {
         swaps: Vec<Swap>,
-        answer: Answer<Vec<Swapped>>,
+        answer: Reply<Vec<Swapped>>,
     },
     Commit {
         effects: Vec<Effects>,
-        answer: Answer<()>,
+        answer: Reply<()>,
     },
     /// Removes a bounded number of items that expired at or before this time, and returns the number.
     Purge {
         until: i64,
-        answer: Answer<usize>,
+        answer: Reply<usize>,
     },
     /// Ends the thread as a bug would.
     #[cfg(test)]

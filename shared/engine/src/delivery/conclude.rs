@@ -68,7 +68,7 @@ impl Understood {
             Some(status) if (status >= 500 || status == 429) && judged.verdict == Verdict::Retry => {
                 Some(Sign::Refusal(format!("status {status}")))
             }
-            Some(_) => Some(Sign::Answer),
+            Some(_) => Some(Sign::Response),
             None => heard.error.clone().map(Sign::Failure),
         }
     }

@@ -10,7 +10,7 @@ use flate2::{
     read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder},
 };
 use percent_encoding::percent_decode_str;
-use tracking_core::answer::{Answer, Cut};
+use tracking_core::answer::{Cut, Response};
 use url::form_urlencoded::byte_serialize;
 
 use crate::sender::MAX_RESPONSE_BYTES;
@@ -21,7 +21,7 @@ const MAX_CODINGS: usize = 3;
 const DECLARATION_BYTES: usize = 128;
 
 /// The answer with its body decoded. A body that does not match its headers stays as it came.
-pub(super) fn decoded(answer: Answer) -> Answer {
+pub(super) fn decoded(answer: Response) -> Response {
     let answer = inflated(answer);
     let bytes = answer.body();
     let encoding = Encoding::for_bom(bytes).map(|(encoding, _)| encoding).or_else(|| charset(&answer)).unwrap_or(UTF_8);
@@ -74,7 +74,7 @@ fn unescaped(text: &str, encoding: &'static Encoding) -> String {
 }
 
 /// The answer without its content encodings, the last of which is undone first.
-fn inflated(mut answer: Answer) -> Answer {
+fn inflated(mut answer: Response) -> Response {
     let named = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
     let codings = named.map(|(_, value)| value.to_ascii_lowercase()).collect::<Vec<_>>().join(",");
     for coding in codings.rsplit(',').map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")).take(MAX_CODINGS) {
@@ -120,7 +120,7 @@ fn read(stream: impl Read, is_cut: bool) -> Option<(Vec<u8>, bool)> {
 }
 
 /// The charset that the content type names, or else the declaration of an XML body.
-fn charset(answer: &Answer) -> Option<&'static Encoding> {
+fn charset(answer: &Response) -> Option<&'static Encoding> {
     let parameters = answer.header("content-type").unwrap_or_default().split(';').skip(1);
     let mut charsets = parameters.filter_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;
@@ -167,9 +167,9 @@ mod tests {
 
     const TEXT: &str = r#"{"status":"čeká","note":"žluťoučký"}"#;
 
-    fn answer(headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    fn answer(headers: &[(&str, &str)], body: Vec<u8>) -> Response {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        decoded(Answer::new(200, headers, body))
+        decoded(Response::new(200, headers, body))
     }
 
     #[track_caller]
@@ -271,7 +271,7 @@ mod tests {
             ("content-type", "application/json; charset=utf-16be", utf16(echo, true)),
             ("content-encoding", "gzip", gzip(echo.as_bytes())),
         ] {
-            let sent = Ok(Answer::new(200, vec![(name.to_owned(), value.to_owned())], body));
+            let sent = Ok(Response::new(200, vec![(name.to_owned(), value.to_owned())], body));
             let masked = masked(sent, &scrubber).unwrap();
             assert_eq!(String::from_utf8_lossy(masked.body()), "{\"echo\":\"***\"}", "{value}");
         }

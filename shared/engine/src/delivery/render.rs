@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    answer::{Answer, AnswerRules, ExtractedData, Judgement, Verdict, no_answer},
+    answer::{AnswerRules, ExtractedData, Judgement, Response, Verdict, no_answer},
     event::Event,
     flow::{Answered, Call, Listen, Progress, variables_too_long},
     id::Id,
@@ -120,7 +120,7 @@ impl<'a> Rendering<'a> {
     }
 
     /// The values that macros read, with these values or masks for secrets.
-    pub(crate) fn scope<'s>(&'s self, secrets: &'s BTreeMap<String, String>, answer: Option<&'s Answer>) -> Scope<'s>
+    pub(crate) fn scope<'s>(&'s self, secrets: &'s BTreeMap<String, String>, answer: Option<&'s Response>) -> Scope<'s>
     where
         'a: 's,
     {
@@ -305,7 +305,7 @@ impl<'a> Rendering<'a> {
 }
 
 /// The text for a redirect, which is not followed.
-fn redirect(answer: &Answer) -> Option<String> {
+fn redirect(answer: &Response) -> Option<String> {
     const SHOWN_BYTES: usize = 500;
     let location = answer.header("location").filter(|_| (300..400).contains(&answer.status));
     location.map(|location| {
@@ -325,7 +325,7 @@ pub(crate) fn masked(sent: SendResult, scrubber: &Scrubber) -> SendResult {
 }
 
 /// The beginning of a body as text.
-fn shown_answer(answer: &Answer) -> String {
+fn shown_answer(answer: &Response) -> String {
     // A character takes up to 4 bytes, and a byte that is in none becomes one of 3.
     let beginning = &answer.body()[..answer.body().len().min(SHOWN_ANSWER + 4)];
     let mut text = String::from_utf8_lossy(beginning).into_owned();

@@ -1,6 +1,6 @@
 //! The headers of a response as the log and trials show them: the first of them, within bounds, secrets masked (Q5).
 
-use tracking_core::answer::Answer;
+use tracking_core::answer::Response;
 
 use crate::secrets::Scrubber;
 
@@ -15,7 +15,7 @@ const MAX_VALUE_BYTES: usize = 512;
 const OF_CONNECTION: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "proxy-connection"];
 
 /// Returns the headers of a masked response that people see, in the order in which they came. One that does not fit is left out.
-pub(crate) fn shown_headers(answer: &Answer, scrubber: &Scrubber) -> Vec<(String, String)> {
+pub(crate) fn shown_headers(answer: &Response, scrubber: &Scrubber) -> Vec<(String, String)> {
     let mut shown: Vec<(String, String)> = Vec::new();
     let mut room = MAX_HEADER_BYTES;
     let spoken_of = answer.headers.iter().filter(|(name, _)| !OF_CONNECTION.contains(&name.as_str()));
@@ -49,7 +49,7 @@ mod tests {
         let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let secrets = BTreeMap::from([("token", "s3cr3t-token")]);
         let scrubber = Scrubber::new(&Texts { secrets, ..Texts::default() });
-        let answer = masked(Ok(Answer::new(200, headers, Vec::new())), &scrubber).unwrap();
+        let answer = masked(Ok(Response::new(200, headers, Vec::new())), &scrubber).unwrap();
         shown_headers(&answer, &scrubber)
     }
 

@@ -110,13 +110,13 @@ impl Memory {
         let ReceiverAttempt { receiver, delivery, began, sign } = heard;
         let mut known = self.lock();
         let one = one(&mut known, &receiver.id);
-        one.fast = if *sign == Sign::Answer && now < *began + FAST { one.fast.saturating_add(1) } else { 0 };
+        one.fast = if *sign == Sign::Response && now < *began + FAST { one.fast.saturating_add(1) } else { 0 };
         let Some(row) = one.row.clone().filter(|row| row.health.is_out()) else { return one.count(sign, now) };
         one.under_way = one.under_way.saturating_sub(1);
         if row.health.clone().hear(sign, (delivery, *began), now) {
             return ToDo::Change;
         }
-        let releases = row.health.state == ReceiverState::HalfOpen && *began >= row.health.since && *sign == Sign::Answer;
+        let releases = row.health.state == ReceiverState::HalfOpen && *began >= row.health.since && *sign == Sign::Response;
         if releases { ToDo::Release(release_count(one.under_way)) } else { ToDo::Nothing }
     }
 
@@ -170,7 +170,7 @@ impl Known {
             Sign::Failure(_) | Sign::Refusal(_) => {
                 rests || health.cloned().unwrap_or_else(|| Health::new(now)).would_open(&self.counts, now)
             }
-            Sign::Answer => health.is_some_and(|health| {
+            Sign::Response => health.is_some_and(|health| {
                 let row_of_failures = health.failures_in_a_row();
                 row_of_failures > 1 || rests && (row_of_failures > 0 || health.has_failed_lately(now))
             }),

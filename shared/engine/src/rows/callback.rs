@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use tracking_core::{answer::Answer, hash, json, json::Value};
+use tracking_core::{answer::Response, hash, json, json::Value};
 
 use super::LoggedRequest;
 
@@ -71,13 +71,13 @@ impl IncomingRequest {
     }
 
     /// The request, to be read like a response. One without a body is read by its query, like a form.
-    pub(crate) fn answer(&self) -> Answer {
+    pub(crate) fn answer(&self) -> Response {
         if !self.body.is_empty() {
-            return Answer::new(STATUS, self.headers.clone(), self.body.clone());
+            return Response::new(STATUS, self.headers.clone(), self.body.clone());
         }
         let others = self.headers.iter().filter(|(name, _)| name != "content-type").cloned();
         let form = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-        Answer::new(STATUS, others.chain([form]).collect(), self.query.clone().into_bytes())
+        Response::new(STATUS, others.chain([form]).collect(), self.query.clone().into_bytes())
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tracking_core::{
-    answer::Answer,
+    answer::Response,
     json::{is_json, is_json_lines},
 };
 
@@ -79,7 +79,7 @@ impl Scrubber {
     /// An answer with masks in place of secrets, in its headers' values and its body. A body that is JSON stays JSON: a number, `true`,
     /// `false` or `null` with a secret in it becomes the text `***`. If the body is cut, its end is masked, as far as a secret may
     /// reach that begins there.
-    pub(crate) fn answer(&self, mut answer: Answer) -> Answer {
+    pub(crate) fn answer(&self, mut answer: Response) -> Response {
         let body = match self {
             Self::Idle => return answer,
             Self::Searching(shapes) => masked(answer.body(), answer.is_cut(), shapes),

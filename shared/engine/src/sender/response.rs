@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Frame, Incoming};
-use tracking_core::answer::{Answer, Cut};
+use tracking_core::answer::{Cut, Response};
 
 use super::{
     MAX_RESPONSE_BYTES, NO_GOODBYE, fault,
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Reads a response whose status came. Any later fault still leaves a response.
-pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progress: &Progress) -> Answer {
+pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progress: &Progress) -> Response {
     let status = response.status().as_u16();
     let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
@@ -24,8 +24,8 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
     let oddities = response.extensions().get::<Oddities>();
     let note = oddities.and_then(Oddities::note);
     if oddities.is_some_and(Oddities::has_bad_length) && has_body_by_length(&response) {
-        let answer = Answer::new(status, headers, Vec::new()).cut(Cut::BadLength);
-        return note.into_iter().fold(answer, Answer::with_note);
+        let answer = Response::new(status, headers, Vec::new()).cut(Cut::BadLength);
+        return note.into_iter().fold(answer, Response::with_note);
     }
     let mut incoming = response.into_body();
     let mut reading = Reading { body: Vec::new(), share: None, expected };
@@ -46,8 +46,8 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
             break Some(cut);
         }
     };
-    let answer = Answer::new(status, headers, reading.body).holding(reading.share);
-    let answer = note.into_iter().chain(no_goodbye).fold(answer, Answer::with_note);
+    let answer = Response::new(status, headers, reading.body).holding(reading.share);
+    let answer = note.into_iter().chain(no_goodbye).fold(answer, Response::with_note);
     match cut {
         Some(cut) => answer.cut(cut),
         None => answer,

@@ -1,7 +1,7 @@
 //! Room for long responses: the bytes of such responses that a process holds at once, in all and for each owner.
 //!
 //! A response up to [`FREE_BYTES`] needs no room. A longer one takes all that it may need before more of it is read, and keeps it until
-//! its [`Answer`](tracking_core::answer::Answer) is dropped: no holder of room waits for more.
+//! its [`Response`](tracking_core::answer::Response) is dropped: no holder of room waits for more.
 //!
 //! **Room goes to the owner that has the least**, so that one with many long responses waits behind its own. While a response waits for
 //! room that another owner holds, one that has been read for [`Patience::held`] gives its room up: a receiver that trickles costs others a

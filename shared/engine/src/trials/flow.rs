@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use tracking_core::{
-    answer::{Answer, Verdict},
+    answer::{Response, Verdict},
     delivery::DeliveryId,
     event::Event,
     flow::{Answered, Emitted, Moved, Progress, Stance, Walked},
@@ -162,7 +162,7 @@ impl Rehearsal {
         let given = self.answers.get_mut(&step).and_then(VecDeque::pop_front);
         entry["given"] = given.is_some().into();
         if let Some(GivenAnswer { status, headers, body }) = given {
-            return self.hear(Ok(Answer::new(status, headers, body)), entry).map_or(Stepped::End, Stepped::on);
+            return self.hear(Ok(Response::new(status, headers, body)), entry).map_or(Stepped::End, Stepped::on);
         }
         let left = MAX_SECONDS - now.duration_since(self.began).as_secs();
         if !self.sends || self.shown.sent == MAX_SENT || left <= 0 {
@@ -188,7 +188,7 @@ impl Rehearsal {
         let plan = Arc::clone(&self.tried);
         let plan = &plan.definition.plan;
         let moved = if let Some(GivenAnswer { status, headers, body }) = given {
-            let (judged, entry) = self.judged(Ok(Answer::new(status, headers, body)), entry);
+            let (judged, entry) = self.judged(Ok(Response::new(status, headers, body)), entry);
             variables = judged.variables_after(&variables);
             self.shown.steps.push(entry);
             self.flow.hidden.extend(judged.hidden.iter().cloned());

@@ -14,7 +14,7 @@ pub(crate) struct Api {
 
 /// An answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Value,
 }
@@ -26,7 +26,7 @@ impl Api {
     }
 
     /// Makes a call such as `GET /tracking-apis`, with or without a token, and with a body unless it is null.
-    pub(crate) async fn call(&self, token: Option<&str>, line: &str, body: &Value) -> Answer {
+    pub(crate) async fn call(&self, token: Option<&str>, line: &str, body: &Value) -> Response {
         let mut request = self.request(line);
         if let Some(token) = token {
             request = request.bearer_auth(token);
@@ -38,7 +38,7 @@ impl Api {
     }
 
     /// Makes a call with this body and signature, as the sender of a webhook does.
-    pub(crate) async fn signed(&self, line: &str, signature: Option<&str>, body: &Value) -> Answer {
+    pub(crate) async fn signed(&self, line: &str, signature: Option<&str>, body: &Value) -> Response {
         let mut request = self.request(line).json(body);
         if let Some(signature) = signature {
             request = request.header("x-signature", signature);
@@ -46,11 +46,11 @@ impl Api {
         Self::answer(request).await
     }
 
-    async fn answer(request: RequestBuilder) -> Answer {
+    async fn answer(request: RequestBuilder) -> Response {
         let answer = request.send().await.expect("the gateway answers");
         let status = answer.status().as_u16();
         let text = answer.text().await.expect("the answer is whole");
-        Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        Response { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
     }
 
     fn request(&self, line: &str) -> RequestBuilder {

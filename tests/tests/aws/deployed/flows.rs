@@ -1,7 +1,7 @@
 //! Flows through the deployed stack: a login whose token serves all environments, a status query, a report.
 
 use serde_json::json;
-use tracking_tests::receiver::{Answer, Receiver};
+use tracking_tests::receiver::{Receiver, Response};
 
 use crate::deployed::{sale, sorted, stack::on_stack};
 
@@ -9,7 +9,7 @@ use crate::deployed::{sale, sorted, stack::on_stack};
 fn w3_w5_a_login_a_status_query_and_a_report_go_through_the_stack() {
     on_stack(async |stack| {
         let receiver = Receiver::start(|got| {
-            if got.target == "/login" { Answer::says(200, "t-o-k-e-n-of-e2e") } else { Answer::says(200, "approved") }
+            if got.target == "/login" { Response::says(200, "t-o-k-e-n-of-e2e") } else { Response::says(200, "approved") }
         })
         .await;
         let admin = stack.issuer.admin();

@@ -1,7 +1,7 @@
 //! From the platform's bus to the receivers and back.
 
 use serde_json::{Value, json};
-use tracking_tests::receiver::{Answer, Receiver};
+use tracking_tests::receiver::{Receiver, Response};
 
 use crate::deployed::{OK, change, sale, sorted, stack::on_stack, targets};
 
@@ -28,9 +28,9 @@ fn a_change_on_the_bus_is_a_postback_at_the_receiver() {
 #[test]
 fn a_pending_answer_is_asked_again_and_its_result_goes_back_to_the_platform() {
     on_stack(async |stack| {
-        let pending = Answer::says(200, "pending");
+        let pending = Response::says(200, "pending");
         let receiver =
-            Receiver::start(move |got| if got.target == "/?n=1" { pending } else { Answer::says(200, "approved") }).await;
+            Receiver::start(move |got| if got.target == "/?n=1" { pending } else { Response::says(200, "approved") }).await;
         let admin = stack.issuer.admin();
         let more = json!({
             "retry": {"max_retries": 3, "delay_seconds": 1, "backoff": "fixed"},

@@ -8,7 +8,7 @@ use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::{
     cloud::{Counts, Queue},
     functions::{BATCH, Functions},
-    receiver::{Answer, Postback, Receiver},
+    receiver::{Postback, Receiver, Response},
     world::{event, transaction},
 };
 
@@ -55,7 +55,13 @@ struct Case {
 }
 
 /// Plays a case: these events, each of which owes one postback in the end, and all that follows within a day.
-async fn play(name: &'static str, seconds: f64, rules: Vec<Value>, events: Vec<Value>, answers: fn(&Postback) -> Answer) -> Case {
+async fn play(
+    name: &'static str,
+    seconds: f64,
+    rules: Vec<Value>,
+    events: Vec<Value>,
+    answers: fn(&Postback) -> Response,
+) -> Case {
     let receiver = Receiver::start(answers).await;
     let mut functions = Functions::start();
     for rule in rules {
@@ -192,18 +198,18 @@ fn finals() -> Vec<Value> {
 }
 
 /// Answers as a receiver that refuses every first attempt, and is not down.
-fn busy_at_first(postback: &Postback) -> Answer {
-    if postback.target.ends_with("n=1") { Answer::says(408, "later") } else { Answer::says(200, "approved") }
+fn busy_at_first(postback: &Postback) -> Response {
+    if postback.target.ends_with("n=1") { Response::says(408, "later") } else { Response::says(200, "approved") }
 }
 
-const APPROVED: fn(&Postback) -> Answer = |_| Answer::says(200, "approved");
+const APPROVED: fn(&Postback) -> Response = |_| Response::says(200, "approved");
 
 /// Checks the figures of docs/cost.md, and the budgets of an immediate success.
 #[tokio::test]
 async fn a_postback_costs_what_the_documents_say() {
     let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 30}});
     let finally = json!({"trigger": "transaction_all", "delay": {"mode": "final", "settle_seconds": 60}});
-    let last = |postback: &Postback| Answer::says(200, if postback.target.ends_with("n=31") { "approved" } else { "pending" });
+    let last = |postback: &Postback| Response::says(200, if postback.target.ends_with("n=31") { "approved" } else { "pending" });
     let cases = [
         play("success at once, one rule", 0.3, of_affiliates(1), sales(1), APPROVED).await,
         play("success at once, eight rules in turn", 0.3, of_affiliates(8), sales(8), APPROVED).await,

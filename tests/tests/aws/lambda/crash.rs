@@ -8,7 +8,7 @@ use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::{
     crash::Cut,
     functions::Functions,
-    receiver::{Answer, Postback, Receiver},
+    receiver::{Postback, Receiver, Response},
     world::{event, transaction},
 };
 
@@ -37,7 +37,7 @@ struct Path {
     name: &'static str,
     more: fn() -> Value,
     events: fn() -> Vec<Value>,
-    answers: fn(&Postback) -> Answer,
+    answers: fn(&Postback) -> Response,
     /// The attempts that the rule allows.
     max_attempts: u64,
     /// `true` if the path has to wait for the sweep.
@@ -53,7 +53,7 @@ const USUAL: Path = Path {
     name: "",
     more: || json!({}),
     events: || vec![sale(1)],
-    answers: |_| Answer::says(200, "approved"),
+    answers: |_| Response::says(200, "approved"),
     max_attempts: 13,
     sweeps: false,
     publishes: false,
@@ -94,7 +94,7 @@ const PATHS: [Path; 7] = [
         },
         answers: |postback| {
             let early = ["n=1", "n=2"].iter().any(|n| postback.target.ends_with(n));
-            Answer::says(200, if early { "pending" } else { "approved" })
+            Response::says(200, if early { "pending" } else { "approved" })
         },
         max_attempts: 6,
         publishes: true,
@@ -121,7 +121,7 @@ const PATHS: [Path; 7] = [
     Path {
         name: "given up",
         more: || json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 1}}),
-        answers: |_| Answer::says(500, "down"),
+        answers: |_| Response::says(500, "down"),
         max_attempts: 2,
         publishes: true,
         ends: "exhausted",

@@ -11,7 +11,7 @@ use tracking_engine::rules::Filter;
 use tracking_tests::{
     cloud::{BusEvent, Fault},
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{rule, sale};
@@ -30,7 +30,7 @@ async fn failing(functions: &Functions) -> Vec<String> {
 async fn a_rule_without_a_success_for_an_hour_is_reported_once_by_all_environments() {
     let status = Arc::new(AtomicU16::new(408));
     let answers = Arc::clone(&status);
-    let receiver = Receiver::start(move |_| Answer::says(answers.load(Ordering::Relaxed), "no word")).await;
+    let receiver = Receiver::start(move |_| Response::says(answers.load(Ordering::Relaxed), "no word")).await;
     let mut functions = Functions::start();
     let retry = json!({"max_retries": 30, "delay_seconds": 600, "backoff": "fixed"});
     let id = functions.rule(&Caller::Admin, rule(receiver.url(), json!({"retry": retry}))).await;
@@ -69,7 +69,7 @@ async fn a_rule_without_a_success_for_an_hour_is_reported_once_by_all_environmen
 
 #[tokio::test]
 async fn an_environment_that_dies_between_mark_and_bus_leaves_the_event_to_the_next() {
-    let receiver = Receiver::start(|_| Answer::says(408, "down")).await;
+    let receiver = Receiver::start(|_| Response::says(408, "down")).await;
     let mut functions = Functions::start();
     let retry = json!({"max_retries": 30, "delay_seconds": 600, "backoff": "fixed"});
     functions.rule(&Caller::Admin, rule(receiver.url(), json!({"retry": retry}))).await;

@@ -7,7 +7,7 @@ use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,
-    receiver::{Answer, Postback, Receiver, targets},
+    receiver::{Postback, Receiver, Response, targets},
 };
 
 use crate::lambda::support::sale;
@@ -44,7 +44,7 @@ fn login_status_report(receiver: &Receiver) -> Value {
 
 async fn bank() -> Receiver {
     let answer = |postback: &Postback| {
-        if postback.target.starts_with("/login") { Answer::says(200, "t-o-k-e-n") } else { Answer::says(200, "approved") }
+        if postback.target.starts_with("/login") { Response::says(200, "t-o-k-e-n") } else { Response::says(200, "approved") }
     };
     Receiver::start(answer).await
 }

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::{
     functions::Functions,
-    receiver::{Answer, Receiver, targets},
+    receiver::{Receiver, Response, targets},
 };
 
 use crate::lambda::support::{rule, sale};
@@ -34,7 +34,7 @@ fn count(receiver: &Receiver, part: &str) -> usize {
 async fn case_d8_a_result_that_comes_after_30_days_is_published_and_one_that_never_comes_is_unresolved() {
     let receiver = Receiver::start(|postback| {
         let decides = postback.target.ends_with("n=31") && !postback.target.contains("txid=trx_00000003");
-        Answer::says(200, if decides { "approved" } else { "pending" })
+        Response::says(200, if decides { "approved" } else { "pending" })
     })
     .await;
     let (functions, log) = polled(&receiver).await;

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use tracking_core::{caller::Caller, json};
 use tracking_tests::{
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{rule, sale};
@@ -22,7 +22,7 @@ fn count_published(functions: &Functions, kind: &str) -> usize {
 async fn b6_an_outage_that_environments_share_is_reported_once_and_everything_is_delivered() {
     let status = Arc::new(AtomicU16::new(503));
     let answers = Arc::clone(&status);
-    let receiver = Receiver::start(move |_| Answer::says(answers.load(Ordering::Relaxed), "approved")).await;
+    let receiver = Receiver::start(move |_| Response::says(answers.load(Ordering::Relaxed), "approved")).await;
     let mut functions = Functions::start();
     let always = json!({"rules": [{"when": [{"source": "http_code", "operator": "equals", "value": "503"}], "then": "retry"}]});
     functions.rule(&Caller::Admin, rule(receiver.url(), json!({"answer": always}))).await;

@@ -8,7 +8,7 @@ use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
 use tracking_tests::{
     cloud::{Cloud, Fault, Queue},
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{rule, sale};
@@ -29,11 +29,9 @@ fn publishing() -> Value {
 
 /// Starts a receiver that refuses the first sale for good and approves of the others.
 async fn refusing_the_first() -> Receiver {
-    Receiver::start(
-        |asked| {
-            if asked.target.contains("trx_00000001") { Answer::says(400, "no") } else { Answer::says(200, "approved") }
-        },
-    )
+    Receiver::start(|asked| {
+        if asked.target.contains("trx_00000001") { Response::says(400, "no") } else { Response::says(200, "approved") }
+    })
     .await
 }
 
@@ -118,7 +116,7 @@ async fn throttled(fault: Fault, timeout: u32, time: SignedDuration) {
     let cloud = functions.cloud.clone();
     let receiver = Receiver::start(move |_| {
         cloud.fail_all(WRITES, Some(fault));
-        Answer::says(200, "approved")
+        Response::says(200, "approved")
     })
     .await;
     let mut document = rule(receiver.url(), publishing());
@@ -157,9 +155,9 @@ async fn a_retry_goes_on_after_its_record_had_to_wait() {
     let receiver = Receiver::start(move |asked| {
         if asked.target.ends_with("n=1") {
             cloud.fail_all(WRITES, Some(Fault::Throttled));
-            return Answer::says(200, "pending");
+            return Response::says(200, "pending");
         }
-        Answer::says(200, "approved")
+        Response::says(200, "approved")
     })
     .await;
     let more = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}, "answer": publishing()["answer"]});
@@ -184,10 +182,10 @@ async fn l1_nobody_sends_again_or_stops_what_is_being_recorded() {
     let cloud = functions.cloud.clone();
     let receiver = Receiver::start(move |asked| {
         if asked.target.ends_with("n=1") {
-            return Answer::says(200, "pending");
+            return Response::says(200, "pending");
         }
         cloud.fail_all(WRITES, Some(Fault::Throttled));
-        Answer::says(200, "approved")
+        Response::says(200, "approved")
     })
     .await;
     let more = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 5}, "answer": publishing()["answer"]});
@@ -277,7 +275,7 @@ async fn a_batch_whose_records_are_refused_repeats_no_request() {
         cloud.fail_all(WRITES, Some(Fault::Throttled));
         cloud.latency(std::time::Duration::from_millis(900));
         let number: u64 = asked.target.find("trx_").and_then(|at| asked.target.get(at + 4..at + 12)?.parse().ok()).unwrap_or(0);
-        Answer { after: std::time::Duration::from_millis(number * 200), ..Answer::says(200, "approved") }
+        Response { after: std::time::Duration::from_millis(number * 200), ..Response::says(200, "approved") }
     })
     .await;
     functions.rule(&Caller::Admin, rule(receiver.url(), publishing())).await;

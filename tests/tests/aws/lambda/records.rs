@@ -8,7 +8,7 @@ use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Fault, Queue, Record, failures},
     functions::{BATCH, Functions},
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{approving, owing, rule, sale};
@@ -152,7 +152,7 @@ async fn nothing_is_begun_that_the_deadline_would_cut_off() {
 async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
     let receiver = Receiver::start(|postback| {
         let hangs = postback.target.contains("trx_00000005");
-        Answer { after: if hangs { Duration::from_secs(40) } else { Duration::ZERO }, ..Answer::says(200, "approved") }
+        Response { after: if hangs { Duration::from_secs(40) } else { Duration::ZERO }, ..Response::says(200, "approved") }
     })
     .await;
     let mut functions = owing(&receiver, 10, json!({})).await;
@@ -185,7 +185,7 @@ async fn one_that_hangs_holds_up_none_and_a_kill_sends_none_again() {
 
 /// Makes two deliveries that wait for their second attempts. Returns their messages; the first was received very often.
 async fn worn() -> (Receiver, Functions, Vec<Record>) {
-    let receiver = Receiver::start(|_| Answer::says(200, "pending")).await;
+    let receiver = Receiver::start(|_| Response::says(200, "pending")).await;
     let polls = json!({"retry": {"backoff": "fixed", "delay_seconds": 60, "max_retries": 9}});
     let mut functions = owing(&receiver, 2, polls).await;
     functions.work(Queue::Delivery).await;
@@ -245,7 +245,11 @@ async fn a_step_that_fails_takes_nobody_out_of_the_log() {
     // The failing one is concluded first, so that it is the first of its flush.
     let receiver = Receiver::start(|asked| {
         let fails = asked.target.contains("trx_00000001");
-        if fails { Answer::says(400, "no") } else { Answer { after: Duration::from_millis(10), ..Answer::says(200, "approved") } }
+        if fails {
+            Response::says(400, "no")
+        } else {
+            Response { after: Duration::from_millis(10), ..Response::says(200, "approved") }
+        }
     })
     .await;
     let mut functions = owing(&receiver, 5, json!({})).await;

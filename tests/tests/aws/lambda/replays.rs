@@ -11,7 +11,7 @@ use tracking_engine::rules::Refused;
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{rule, sale};
@@ -28,7 +28,7 @@ fn count(shown: &Value) -> u64 {
 async fn a_replay_is_counted_stopped_and_begun_again() {
     let status = Arc::new(AtomicU16::new(404));
     let answers = Arc::clone(&status);
-    let receiver = Receiver::start(move |_| Answer::says(answers.load(Ordering::Relaxed), "no word")).await;
+    let receiver = Receiver::start(move |_| Response::says(answers.load(Ordering::Relaxed), "no word")).await;
     let mut functions = Functions::start();
     let rule_id = functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
     for number in 1..=120 {

@@ -6,7 +6,7 @@ use tracking_engine::backend::{Backend as _, Effects, Item, Key};
 use tracking_tests::{
     cloud::{Queue, failures},
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{down_at_first, owing, sale};
@@ -26,7 +26,7 @@ async fn waiting_an_hour(receiver: &Receiver, sales: usize) -> Functions {
 
 #[tokio::test]
 async fn a_first_failure_with_an_hour_to_wait_rests_in_the_table() {
-    let receiver = Receiver::start(|_| Answer::says(503, "down")).await;
+    let receiver = Receiver::start(|_| Response::says(503, "down")).await;
     let functions = waiting_an_hour(&receiver, 10).await;
     let depth = functions.cloud.depth(Queue::Retry);
     assert_eq!((depth.visible, depth.in_flight, depth.delayed), (0, 0, 0));
@@ -61,7 +61,7 @@ async fn a_due_row_that_cannot_be_read_holds_up_no_other() {
 #[tokio::test]
 async fn a_hundred_thousand_retries_leave_room_in_the_retry_lane() {
     let receiver = Receiver::start(|postback| {
-        if postback.target.contains("fresh") { Answer::says(200, "approved") } else { Answer::says(503, "down") }
+        if postback.target.contains("fresh") { Response::says(200, "approved") } else { Response::says(503, "down") }
     })
     .await;
     let mut functions = waiting_an_hour(&receiver, 100).await;

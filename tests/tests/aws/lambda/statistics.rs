@@ -6,7 +6,7 @@ use tracking_core::{caller::Caller, delivery::State, json, statistics::BucketSiz
 use tracking_engine::{Statistics, StatisticsQuery};
 use tracking_tests::{
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{rule, sale};
@@ -34,7 +34,7 @@ async fn read(functions: &Functions, caller: &Caller) -> (BTreeMap<State, u64>, 
 
 #[tokio::test]
 async fn statistics_cost_rows_once_and_little_after_that() {
-    let receiver = Receiver::start(|_| Answer::says(200, "no word")).await;
+    let receiver = Receiver::start(|_| Response::says(200, "no word")).await;
     let mut functions = Functions::start();
     let refusing = json!({"conditions": {"affiliate": ["aff_7"]}, "answer": {"otherwise": "failed"}});
     functions.rule(&Caller::Affiliate("aff_7".parse().unwrap()), rule(receiver.url(), refusing)).await;

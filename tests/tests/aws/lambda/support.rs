@@ -4,7 +4,7 @@ use tracking_core::{caller::Caller, json, json::Value};
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,
-    receiver::{Answer, Postback, Receiver},
+    receiver::{Postback, Receiver, Response},
     world::{event, transaction},
 };
 
@@ -40,12 +40,12 @@ pub(crate) fn sale(number: usize) -> Value {
 
 /// Starts a receiver that approves of everything.
 pub(crate) async fn approving() -> Receiver {
-    Receiver::start(|_| Answer::says(200, "approved")).await
+    Receiver::start(|_| Response::says(200, "approved")).await
 }
 
 /// Answers as a receiver that is down at the first attempt.
-pub(crate) fn down_at_first(postback: &Postback) -> Answer {
-    if postback.target.ends_with("n=1") { Answer::says(503, "down") } else { Answer::says(200, "approved") }
+pub(crate) fn down_at_first(postback: &Postback) -> Response {
+    if postback.target.ends_with("n=1") { Response::says(503, "down") } else { Response::says(200, "approved") }
 }
 
 /// Starts functions with one rule, and the deliveries of this many sales in their queue.

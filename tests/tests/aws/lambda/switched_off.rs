@@ -5,7 +5,7 @@ use tracking_engine::backend::{Backend as _, Effects, Item, Key, Order, Partitio
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{rule, sale};
@@ -31,7 +31,7 @@ async fn give_others(functions: &Functions, row: &Item, count: usize) {
 /// Returns the reads, in half units, and the calls that switching a rule off takes with three open deliveries of its own and this many of
 /// another rule.
 async fn price_of_switching_off(others: usize) -> (u64, u64) {
-    let receiver = Receiver::start(|_| Answer::says(503, "down")).await;
+    let receiver = Receiver::start(|_| Response::says(503, "down")).await;
     let mut functions = Functions::start();
     let id = functions.rule(&Caller::Admin, rule(receiver.url(), json!({}))).await;
     for number in 1..=3 {

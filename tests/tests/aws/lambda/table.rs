@@ -5,7 +5,7 @@ use tracking_engine::backend::{Backend as _, Key};
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,
-    receiver::{Answer, Receiver},
+    receiver::{Receiver, Response},
 };
 
 use crate::lambda::support::{approving, rule, sale};
@@ -28,7 +28,7 @@ async fn bodies(functions: &Functions) -> Vec<(Key, String)> {
 /// A secret reaches the receiver, also from an environment that did not seal it, and is stored nowhere in clear.
 #[tokio::test]
 async fn q5_a_secret_lies_nowhere_in_clear() {
-    let receiver = Receiver::start(|_| Answer::says(503, "no, not with s3cret-token")).await;
+    let receiver = Receiver::start(|_| Response::says(503, "no, not with s3cret-token")).await;
     let mut functions = Functions::start();
     let url = format!("{}/?key={{secret.token}}&n={{attempt}}", receiver.url());
     let secret = json!({"request": {"url": url}, "secret_values": {"token": "s3cret-token"}});

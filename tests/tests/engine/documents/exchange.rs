@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tracking_core::{
-    answer::{Answer, Judgement},
+    answer::{Judgement, Response},
     caller::Owner,
     change::Change,
     event::Event,
@@ -68,7 +68,7 @@ impl Exchange {
 
     /// Returns the verdict on a response and its extracted data, in words.
     pub(crate) fn meaning(&self, status: u16, body: &str) -> String {
-        let answer = Answer::new(status, Vec::new(), body.as_bytes().to_vec());
+        let answer = Response::new(status, Vec::new(), body.as_bytes().to_vec());
         let url = self.rule.plan.first_call().request.render(&self.scope()).expect("it can be rendered").url;
         words(&self.rule.plan.first_call().answer.judge(&answer, &url, &self.scope()))
     }

@@ -13,7 +13,7 @@ use tracking_engine::{
 use tracking_tests::{
     cloud::Queue,
     functions::Functions,
-    receiver::{Answer, Receiver, targets},
+    receiver::{Receiver, Response, targets},
     world::{Arrival, Reply, World, event, transaction},
 };
 
@@ -124,7 +124,7 @@ async fn owing(receiver: &Receiver) -> (Functions, Vec<String>) {
 }
 
 async fn down_at_first() -> Receiver {
-    Receiver::start(|postback| Answer::says(if postback.target.ends_with("n=1") { 503 } else { 200 }, "")).await
+    Receiver::start(|postback| Response::says(if postback.target.ends_with("n=1") { 503 } else { 200 }, "")).await
 }
 
 async fn five_minutes(functions: &mut Functions) {

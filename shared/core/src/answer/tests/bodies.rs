@@ -38,7 +38,7 @@ fn case_a1_a_text_is_a_form_only_by_its_type_or_by_its_look() {
     check_field("<div class=\"e\">Error</div>{}", "<div class", None);
     let typed = |body: &str| {
         let headers = vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded; charset=UTF-8".to_owned())];
-        Answer::new(200, headers, body.as_bytes().to_vec())
+        Response::new(200, headers, body.as_bytes().to_vec())
     };
     assert_eq!(typed("OK").field(&"OK".parse().unwrap()).as_deref(), Some(""));
     assert_eq!(typed("lead id=7").field(&"lead id".parse().unwrap()).as_deref(), Some("7"));

@@ -170,7 +170,7 @@ proptest! {
         let of = |source: &str, key: &str, operator: &str| {
             let when = one(source, key, operator, "{external_id}");
             let headers = vec![("x-a".to_owned(), other.clone())];
-            let answer = Answer::new(200, headers, json!({"a": other}).to_string().into_bytes());
+            let answer = Response::new(200, headers, json!({"a": other}).to_string().into_bytes());
             judge_event(&event_with(&external_id), &rules(&when), &answer).verdict == Verdict::Delivered
         };
         for (source, key) in [("macro", "body.a"), ("macro", "header.x-a"), ("header", "x-a"), ("body", "a")] {

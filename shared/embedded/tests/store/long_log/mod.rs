@@ -8,7 +8,7 @@ use std::sync::{
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
-use tracking_core::{answer::Answer, caller::Caller, id::Id, json};
+use tracking_core::{answer::Response, caller::Caller, id::Id, json};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{Claiming, Clock, Engine, Settings, backend::StoreError, rules::New, secrets::Vault};
 
@@ -64,7 +64,7 @@ impl LongLog {
                 .messages;
             try_join_all(picked.iter().map(|received| async move {
                 let Claiming::Send(claimed) = self.engine.worker().claim(received).await? else { return Ok(()) };
-                self.engine.deliveries().conclude(*claimed, Ok(Answer::new(200, Vec::new(), Vec::new()))).await.map(drop)
+                self.engine.deliveries().conclude(*claimed, Ok(Response::new(200, Vec::new(), Vec::new()))).await.map(drop)
             }))
             .await?;
         }

@@ -22,7 +22,7 @@ fn texts<'a>(secrets: &[&'a str], derived: &[&str]) -> Texts<'a> {
 }
 
 fn body(scrubber: &Scrubber, body: &str, is_cut: bool) -> String {
-    let whole = Answer::new(200, Vec::new(), body.as_bytes().to_vec());
+    let whole = Response::new(200, Vec::new(), body.as_bytes().to_vec());
     let answer = scrubber.answer(if is_cut { whole.cut(Cut::TooLong) } else { whole });
     String::from_utf8(answer.body().to_vec()).unwrap()
 }
@@ -132,7 +132,7 @@ fn f8_the_end_of_a_response_that_was_cut_is_masked_whatever_it_is() {
 #[test]
 fn f4_where_too_much_would_be_searched_for_answers_are_hidden() {
     let scrubber = Scrubber::new(&texts(&["Zx9Qv7Lm2Wk4"], &[&"b".repeat(512 << 10)]));
-    let answer = scrubber.answer(Answer::new(200, vec![("a".to_owned(), "b".to_owned())], b"{}".to_vec()));
+    let answer = scrubber.answer(Response::new(200, vec![("a".to_owned(), "b".to_owned())], b"{}".to_vec()));
     assert_eq!(answer.headers, [("a".to_owned(), "***".to_owned())]);
     let hidden = "*** (hidden: the secrets of this rule are too long to be searched for, or were written by two parties)";
     assert_eq!(String::from_utf8_lossy(answer.body()), hidden);
@@ -308,7 +308,7 @@ fn f8_values_of_two_parties_hide_a_response_whole() {
 
 #[test]
 fn case_a5_an_answer_that_is_cut_stays_cut() {
-    let cut = || Answer::new(200, Vec::new(), b"{\"a\":\"my-secret\"".to_vec()).cut(Cut::TooLong);
+    let cut = || Response::new(200, Vec::new(), b"{\"a\":\"my-secret\"".to_vec()).cut(Cut::TooLong);
     for scrubber in [Scrubber::Idle, scrubber(&["my-secret"]), Scrubber::hiding(&texts(&["my-secret"], &[]).secrets)] {
         assert!(scrubber.answer(cut()).is_cut());
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
-use tracking_core::answer::{Answer, Cut};
+use tracking_core::answer::{Cut, Response};
 
 use super::*;
 
@@ -86,7 +86,7 @@ async fn case_a13_a_response_that_breaks_off_is_one() {
 }
 
 /// The answer of a receiver that says this, and then keeps its connection open if it says so.
-async fn answer_to(said: &'static str, is_kept: bool) -> (Answer, Arc<AtomicUsize>) {
+async fn answer_to(said: &'static str, is_kept: bool) -> (Response, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let connections = Arc::new(AtomicUsize::new(0));
