@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tracking_core::{answer::Response, caller::Caller, delivery::DeliveryId, id::Id, json, json::Value};
 use tracking_embedded::{Durability, Limits, Store};
 use tracking_engine::{
-    Accepted, Claiming, Clock, DeliveryFilter, Engine, IncomingRequest, SendResult, Settings,
+    Accepted, ClaimOutcome, Clock, DeliveryFilter, Engine, IncomingRequest, SendResult, Settings,
     backend::{Received, StoreError},
     rules::{New, Refused},
     secrets::Vault,
@@ -215,7 +215,7 @@ impl World {
     pub async fn work(&mut self, received: &Received, replies: Replies<'_>) -> Result<(), StoreError> {
         let engine = self.engine();
         let mut claiming = Box::pin(engine.worker().claim(received)).await?;
-        while let Claiming::Send(claimed) = claiming {
+        while let ClaimOutcome::Send(claimed) = claiming {
             let sent = match claimed.request() {
                 Ok(request) => {
                     let (delivery_id, attempt) = (claimed.delivery_id().to_owned(), claimed.attempt());

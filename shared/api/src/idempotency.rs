@@ -22,7 +22,7 @@ use tracking_core::caller::Actor;
 use tracking_engine::{
     Engine,
     backend::Backend,
-    idempotency::{Asked, Begun, StoredResponse},
+    idempotency::{Begun, KeyedRequest, StoredResponse},
 };
 
 use crate::{
@@ -74,7 +74,7 @@ pub(crate) async fn once<B: Backend>(
     let bytes = to_bytes(body, most).await.map_err(|_| body::too_large(most))?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let preconditions: Vec<&[u8]> = parts.headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
-    let asked = Asked::new(&actor, path, &key, &preconditions, &bytes);
+    let asked = KeyedRequest::new(&actor, path, &key, &preconditions, &bytes);
     let claim = match engine.idempotency().begin_once(&asked).await? {
         Begun::Now(claim) => claim,
         Begun::Done(answer) => return replayed(answer),

@@ -70,20 +70,20 @@ struct Share {
     open: Arc<Semaphore>,
     requests: Arc<Semaphore>,
     large_reads: Arc<Semaphore>,
-    pace: Arc<Mutex<Pace>>,
+    pace: Arc<Mutex<RequestPace>>,
     slices: Arc<Mutex<Slices>>,
 }
 
 /// The times at which an affiliate's requests may begin.
 #[derive(Debug)]
-struct Pace {
+struct RequestPace {
     /// The time at which a whole burst may begin again.
     whole: Instant,
     /// The end of the rest after a request that reads much.
     rested: Instant,
 }
 
-impl Pace {
+impl RequestPace {
     fn new(now: Instant) -> Self {
         Self { whole: now, rested: now }
     }
@@ -110,7 +110,7 @@ impl Shares {
             open: Arc::new(Semaphore::new(MAX_OPEN_REQUESTS)),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             large_reads: Arc::new(Semaphore::new(MAX_LARGE_READS)),
-            pace: Arc::new(Mutex::new(Pace::new(Instant::now()))),
+            pace: Arc::new(Mutex::new(RequestPace::new(Instant::now()))),
             slices: Arc::new(Mutex::new(Slices::new(Instant::now()))),
         };
         shares.entry(affiliate.clone()).or_insert_with(new).clone()
@@ -178,7 +178,7 @@ async fn wait_until(time: Instant) {
     }
 }
 
-fn lock(pace: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
+fn lock(pace: &Mutex<RequestPace>) -> MutexGuard<'_, RequestPace> {
     pace.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -288,7 +288,7 @@ mod tests {
     fn f5_an_affiliate_begins_two_hundred_requests_at_a_go_and_a_hundred_a_second() {
         let start = Instant::now();
         let after = |milliseconds| start + Duration::from_millis(milliseconds);
-        let mut pace = Pace::new(start);
+        let mut pace = RequestPace::new(start);
         for count in 0..200 {
             assert_eq!(pace.begin(start), start, "{count}");
         }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn f5_after_a_read_of_much_its_caller_rests_for_longer_than_it_took() {
         let start = Instant::now();
-        let mut pace = Pace::new(start);
+        let mut pace = RequestPace::new(start);
         pace.rest(start, Duration::from_millis(40));
         assert_eq!(pace.rested, start + Duration::from_millis(80));
         pace.rest(start, Duration::from_mins(1));

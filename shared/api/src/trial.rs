@@ -19,7 +19,7 @@ pub(crate) async fn test<B: Backend>(
     Extension(actor): Extension<Actor>,
     NamedId(id): NamedId,
     OptionalBody(body): OptionalBody,
-) -> Result<Tried, Problem> {
+) -> Result<TrialResponse, Problem> {
     event_fits(&body)?;
     Ok((unless_sent(&body), Json(engine.trials().test_rule(&actor, &id, &body, &sender).await?)))
 }
@@ -29,13 +29,13 @@ pub(crate) async fn preview<B: Backend>(
     State(sender): State<Sender>,
     Extension(actor): Extension<Actor>,
     JsonBody(body): JsonBody,
-) -> Result<Tried, Problem> {
+) -> Result<TrialResponse, Problem> {
     event_fits(&body)?;
     Ok((unless_sent(&body), Json(engine.trials().preview_rule(&actor, &body, &sender).await?)))
 }
 
 /// The response of a trial; one that sends nothing is not kept.
-type Tried = (Option<Extension<Unkept>>, Json<Value>);
+type TrialResponse = (Option<Extension<Unkept>>, Json<Value>);
 
 fn unless_sent(body: &Value) -> Option<Extension<Unkept>> {
     (!Trial::asks_to_send(body)).then_some(Extension(Unkept))

@@ -19,7 +19,7 @@ use crate::{
     open::{self, Durability, Lock, OpenError},
     read::{self, Readers},
     schema, time,
-    write::{self, Job, PURGE, SharedLanes},
+    write::{self, PURGE, SharedLanes, WriteRequest},
 };
 
 /// The longest time that a message waits in memory between two hand-outs. A message that waits longer is kept in the file alone.
@@ -34,7 +34,7 @@ pub struct Store {
 
 struct Inner {
     incarnation: u64,
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<WriteRequest>>,
     thread: Option<JoinHandle<()>>,
     readers: Readers,
     lanes: SharedLanes,
@@ -85,7 +85,7 @@ impl Store {
             let acks = vec![Ack::Defer(receipt.clone(), at)];
             let effects = vec![Effects { acks, ..Effects::default() }];
             // Nobody waits for the answer: if it can't be written, the message is handed out again after a restart.
-            drop(self.send(|answer| Job::Commit { effects, answer }));
+            drop(self.send(|answer| WriteRequest::Commit { effects, answer }));
         }
     }
 
@@ -118,7 +118,7 @@ impl Store {
         let until = time::down(now);
         let mut removed = 0;
         loop {
-            let count = answered(self.send(|answer| Job::Purge { until, answer })).await?;
+            let count = answered(self.send(|answer| WriteRequest::Purge { until, answer })).await?;
             removed += count;
             if count < PURGE {
                 return Ok(removed);
@@ -127,7 +127,7 @@ impl Store {
     }
 
     /// Sends the writer a job. If the writer has ended, the sender of the answer is dropped.
-    fn send<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> oneshot::Receiver<T> {
+    fn send<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> WriteRequest) -> oneshot::Receiver<T> {
         let (answer, waiting) = oneshot::channel();
         let jobs = self.inner.jobs.as_ref().expect("it is taken only when the last handle is dropped");
         // If the writer has ended, the job comes back and is dropped, and with it the answer's sender.
@@ -166,13 +166,15 @@ impl Backend for Store {
 
     async fn swap(&self, swaps: Vec<Swap>) -> Vec<Swapped> {
         let count = swaps.len();
-        let swapped = if count == 0 { Ok(Vec::new()) } else { answered(self.send(|answer| Job::Swap { swaps, answer })).await };
+        let swapped =
+            if count == 0 { Ok(Vec::new()) } else { answered(self.send(|answer| WriteRequest::Swap { swaps, answer })).await };
         swapped.unwrap_or_else(|fault| vec![Swapped::Unavailable(fault); count])
     }
 
     async fn commit(&self, effects: Vec<Effects>) -> Vec<Result<(), StoreError>> {
         let count = effects.len();
-        let committed = if count == 0 { Ok(()) } else { answered(self.send(|answer| Job::Commit { effects, answer })).await };
+        let committed =
+            if count == 0 { Ok(()) } else { answered(self.send(|answer| WriteRequest::Commit { effects, answer })).await };
         vec![committed; count]
     }
 }
@@ -196,7 +198,7 @@ mod tests {
     async fn after_a_panic_of_the_writer_every_write_gets_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_with(folder.path(), Durability::Relaxed).unwrap();
-        let ended = store.send(|_: oneshot::Sender<()>| Job::Panic);
+        let ended = store.send(|_: oneshot::Sender<()>| WriteRequest::Panic);
         let fault = StoreError::Unavailable("its writing thread has ended: restart this program".to_owned());
         assert!(ended.await.is_err());
         assert_eq!(store.commit(vec![Effects::default(); 2]).await, vec![Err(fault.clone()); 2]);

@@ -29,12 +29,12 @@ const TRIES: usize = 3;
 
 /// A request with a key.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct KeyedRequest {
     name: String,
     body: String,
 }
 
-impl Asked {
+impl KeyedRequest {
     /// The request of this caller at this path (with its query) with this key, these preconditions (`If-Match`) and body. Admins are
     /// distinguished by their tokens' subjects; all users of an affiliate are one.
     pub fn new(actor: &Actor, path: &str, key: &str, preconditions: &[&[u8]], body: &[u8]) -> Self {
@@ -117,7 +117,7 @@ impl<B: Backend> Idempotency<B> {
     }
 
     /// Begins a request, unless it was begun before.
-    pub async fn begin_once(&self, asked: &Asked) -> Result<Begun, StoreError> {
+    pub async fn begin_once(&self, asked: &KeyedRequest) -> Result<Begun, StoreError> {
         let key = keys::once(&asked.name);
         for _ in 0..TRIES {
             let now = self.store.now();
@@ -177,7 +177,7 @@ impl Entry {
         age < if matches!(self.outcome, Outcome::Running) { VOID_AFTER } else { KEPT_FOR }
     }
 
-    fn seen_by(self, asked: &Asked) -> Begun {
+    fn seen_by(self, asked: &KeyedRequest) -> Begun {
         match self.outcome {
             _ if self.body != asked.body => Begun::Other,
             Outcome::Running => Begun::Running,
@@ -219,11 +219,11 @@ mod tests {
     fn requests_differ_by_caller_path_and_key() {
         let affiliate = |id: &str| Actor::new(Caller::Affiliate(id.parse().unwrap()), Some("user-1"));
         let admin = |subject| Actor::new(Caller::Admin, subject);
-        let asked = |actor: &Actor, path: &str, key: &str, body: &str| Asked::new(actor, path, key, &[], body.as_bytes());
+        let asked = |actor: &Actor, path: &str, key: &str, body: &str| KeyedRequest::new(actor, path, key, &[], body.as_bytes());
         let one = asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "{}");
         assert_eq!(one.name, asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "other").name);
         assert_ne!(one.body, asked(&affiliate("aff_a"), "/deliveries/d/resend", "k", "other").body);
-        let insisting = Asked::new(&affiliate("aff_a"), "/deliveries/d/resend", "k", &[b"\"1\""], b"{}");
+        let insisting = KeyedRequest::new(&affiliate("aff_a"), "/deliveries/d/resend", "k", &[b"\"1\""], b"{}");
         assert_eq!(one.name, insisting.name);
         assert_ne!(one.body, insisting.body);
         let others = [

@@ -44,7 +44,7 @@ use std::{fmt, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 
 pub use callbacks::{Callback, Callbacks, Webhook};
-pub use delivery::{Claimed, Claiming, Continued, Deliveries};
+pub use delivery::{ClaimOutcome, ClaimedAttempt, Continued, Deliveries};
 pub use due::Sweeper;
 pub use failed::Failed;
 pub use heavy::lower_priority;

@@ -55,10 +55,10 @@ pub(crate) struct NextSlot {
 
 /// The callers of this process that ask for slots, by rule.
 #[derive(Debug, Default)]
-pub(crate) struct WaitingCallers(Mutex<HashMap<Id, Arc<Asking>>>);
+pub(crate) struct WaitingCallers(Mutex<HashMap<Id, Arc<RuleCallers>>>);
 
 #[derive(Debug, Default)]
-struct Asking {
+struct RuleCallers {
     /// The number of callers for whom no slot has been taken yet.
     waiting: AtomicU32,
     /// Slots that were taken for them.
@@ -66,11 +66,11 @@ struct Asking {
 }
 
 impl WaitingCallers {
-    fn rules(&self) -> MutexGuard<'_, HashMap<Id, Arc<Asking>>> {
+    fn rules(&self) -> MutexGuard<'_, HashMap<Id, Arc<RuleCallers>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn asking(&self, rule: &Id) -> Arc<Asking> {
+    fn asking(&self, rule: &Id) -> Arc<RuleCallers> {
         Arc::clone(self.rules().entry(rule.clone()).or_default())
     }
 
@@ -114,7 +114,7 @@ impl<B: Backend> RateLimiter<B> {
     }
 
     /// Lets an attempt go that missed its slot. Late attempts keep the rate among themselves, beside those in time.
-    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<SendPermit, StoreError> {
+    async fn go_late(&self, rule: &Id, step: SignedDuration, asking: &RuleCallers) -> Result<SendPermit, StoreError> {
         let _alone = asking.taken.lock().await;
         let refused = self.change(rule, |free, now| {
             if free.late > now { Err(SendPermit::AskAgain(later(free.late))) } else { Ok(NextSlot { late: now + step, ..free }) }
@@ -123,7 +123,7 @@ impl<B: Backend> RateLimiter<B> {
     }
 
     /// Returns one of the slots that are taken for all callers that ask now.
-    async fn take(&self, rule: &Id, step: SignedDuration, asking: &Asking) -> Result<SendPermit, StoreError> {
+    async fn take(&self, rule: &Id, step: SignedDuration, asking: &RuleCallers) -> Result<SendPermit, StoreError> {
         let mut taken = asking.taken.lock().await;
         // The caller for whom a slot was taken may be gone.
         taken.retain(|slot| *slot > self.store.now() - LATE);

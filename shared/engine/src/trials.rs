@@ -21,7 +21,7 @@ use tracking_core::{
     id::Id,
     json,
     json::Value,
-    matching::{Candidate, EventVerdict},
+    matching::{EventVerdict, RuleMatcher},
     request::{Rendered, Timeout},
     tracking_api::{RuleDefinition, Trial},
 };
@@ -363,8 +363,8 @@ impl TrialRule {
         }
     }
 
-    fn candidate(&self) -> Candidate<'_> {
-        Candidate { id: &self.id, owner: &self.owner, definition: &self.definition, live: self.live, secrets: &self.secrets }
+    fn candidate(&self) -> RuleMatcher<'_> {
+        RuleMatcher { id: &self.id, owner: &self.owner, definition: &self.definition, live: self.live, secrets: &self.secrets }
     }
 }
 

@@ -24,7 +24,7 @@ struct Queues {
 
 /// A turn at a subject queue. Dropping it lets the next one go.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct QueueTurn {
     turns: Turns,
     queue: String,
     number: u64,
@@ -34,14 +34,14 @@ pub(crate) struct Turn {
 
 impl Turns {
     /// Takes the next turn at a subject queue.
-    pub(crate) fn take(&self, queue: String) -> Turn {
+    pub(crate) fn take(&self, queue: String) -> QueueTurn {
         let (over, ends) = oneshot::channel();
         let mut queues = self.lock();
         queues.taken += 1;
         let number = queues.taken;
         let before = queues.last.insert(queue.clone(), (number, ends)).map(|(_, before)| before);
         drop(queues);
-        Turn { turns: self.clone(), queue, number, before, _over: over }
+        QueueTurn { turns: self.clone(), queue, number, before, _over: over }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
@@ -49,7 +49,7 @@ impl Turns {
     }
 }
 
-impl Turn {
+impl QueueTurn {
     /// Waits until the turns ahead are over.
     pub(crate) async fn comes(&mut self) {
         if let Some(before) = self.before.take() {
@@ -59,7 +59,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for QueueTurn {
     fn drop(&mut self) {
         let mut queues = self.turns.lock();
         if queues.last.get(&self.queue).is_some_and(|(last, _)| *last == self.number) {

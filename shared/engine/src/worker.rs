@@ -13,7 +13,7 @@ use tracking_core::{delivery::DeliveryId, event::Order as Place};
 
 use crate::{
     backend::{Backend, Effects, Item, Key, Lane, Message, Received, StoreError},
-    delivery::{Claiming, Continued, Deliveries, listen::hears},
+    delivery::{ClaimOutcome, Continued, Deliveries, listen::hears},
     failed::Failed,
     holds::Holds,
     keys,
@@ -24,7 +24,7 @@ use crate::{
     sender::{OurFault, SendFault, Sender},
     spans,
     store::Store,
-    turns::{Turn, Turns},
+    turns::{QueueTurn, Turns},
 };
 
 /// The time for which a message waits for a version that can read it; then it is dead-lettered.
@@ -67,7 +67,7 @@ impl QueuedMessages {
 /// Messages about one subject queue, in P3's order.
 #[derive(Debug)]
 struct SubjectMessages {
-    turn: Turn,
+    turn: QueueTurn,
     messages: Vec<(Place, Received, Result<Task, Unreadable>)>,
 }
 
@@ -178,7 +178,7 @@ impl<B: Backend> Worker<B> {
         until: Option<Timestamp>,
     ) -> Result<(), StoreError> {
         let mut claiming = self.claim_task(received, task, until).await?;
-        while let Claiming::Send(claimed) = claiming {
+        while let ClaimOutcome::Send(claimed) = claiming {
             spans::add_attempt(claimed.attempt());
             let (claimed, rendered) = self.deliveries.rendered(claimed).await;
             let sent = match rendered {
@@ -203,7 +203,7 @@ impl<B: Backend> Worker<B> {
     ///
     /// # Errors
     /// As [`Self::claim`].
-    pub async fn go_on(&self, next: Continued) -> Result<Claiming, StoreError> {
+    pub async fn go_on(&self, next: Continued) -> Result<ClaimOutcome, StoreError> {
         let Continued { received, owed, until, began } = next;
         Box::pin(self.deliveries.claim_owed(&received, owed, None, until, Some(began))).await
     }
@@ -265,7 +265,7 @@ impl<B: Backend> Worker<B> {
     ///
     /// # Errors
     /// The store is unavailable: the message is to come again; no attempt is charged beyond one that may have been claimed.
-    pub async fn claim(&self, received: &Received) -> Result<Claiming, StoreError> {
+    pub async fn claim(&self, received: &Received) -> Result<ClaimOutcome, StoreError> {
         let (received, task) = self.read(received.clone());
         self.claim_task(&received, task, None).await
     }
@@ -276,14 +276,14 @@ impl<B: Backend> Worker<B> {
         received: &Received,
         task: Result<Task, Unreadable>,
         until: Option<Timestamp>,
-    ) -> Result<Claiming, StoreError> {
+    ) -> Result<ClaimOutcome, StoreError> {
         let task = match task {
             Ok(task) => task,
             Err(error) => {
                 // Poison: it will never be read, so it is dead-lettered at once, with its reason.
                 tracing::error!(%error, "a message that can't be read was dead-lettered");
                 self.dead_letter(received, &error.to_string()).await?;
-                return Ok(Claiming::NothingToSend);
+                return Ok(ClaimOutcome::NothingToSend);
             }
         };
         match task {
@@ -311,6 +311,6 @@ impl<B: Backend> Worker<B> {
             Task::Record(recording) => self.deliveries.write_recording(received, *recording).await?,
             Task::PutOff(put_off) => self.put_off(received, &put_off).await?,
         }
-        Ok(Claiming::NothingToSend)
+        Ok(ClaimOutcome::NothingToSend)
     }
 }

@@ -25,7 +25,7 @@ use tracking_core::{
     template::{At, Scope, Steps},
 };
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::{Claiming, Clock, Engine, Settings, rules::New, secrets::Vault, sender::Sender};
+use tracking_engine::{ClaimOutcome, Clock, Engine, Settings, rules::New, secrets::Vault, sender::Sender};
 use tracking_http_api::auth::{Auth, LocalTokens};
 
 /// The key of the tokens.
@@ -228,7 +228,7 @@ async fn fill(engine: &Engine<Store>) {
             return;
         }
         for received in picked {
-            if let Claiming::Send(claimed) = engine.worker().claim(&received).await.expect("the store is there") {
+            if let ClaimOutcome::Send(claimed) = engine.worker().claim(&received).await.expect("the store is there") {
                 let answer = Response::new(200, Vec::new(), b"{}".to_vec());
                 engine.deliveries().conclude(*claimed, Ok(answer)).await.expect("the store is there");
             }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use jiff::SignedDuration;
 use tracking_core::{answer::Response, caller::Caller, delivery::State, json, json::Value};
-use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
+use tracking_engine::{ClaimOutcome, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Reply, World, event, transaction};
 
 const DOWN: Reply = Reply::Says(503, "down");
@@ -57,7 +57,7 @@ async fn q5_what_a_request_made_of_its_secrets_is_masked_in_an_echo() {
     world.rule(&Caller::Admin, json!({"name": "r", "request": request, "secret_values": {"b": "pass-Secret"}})).await;
     world.post(&[sale(1)]).await.unwrap();
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    let ClaimOutcome::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     let sent = claimed.request().unwrap();
     let basic = "dXBhc3MtU2VjcmV0";
     let authorization = format!("Basic {basic}");
@@ -108,7 +108,7 @@ async fn switched_off_during(attempt: u32, reply: Reply) -> (Value, Value) {
         world.clock.pass(SignedDuration::from_mins(2));
     }
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    let ClaimOutcome::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     assert_eq!(claimed.attempt(), attempt);
     world.engine().writer().patch_rule(&Caller::Admin, &id, &json!({"active": false}), None).await.unwrap();
     world.work_all(&mut |_| panic!("nothing more is sent")).await;
@@ -136,7 +136,7 @@ async fn p6_cancelled_at_the_answer_not_when_the_retry_falls_due() {
     let id = world.rule(&Caller::Admin, rule()).await;
     world.post(&[sale(1)]).await.unwrap();
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    let ClaimOutcome::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     world.engine().writer().delete_rule(&Caller::Admin, &id, None).await.unwrap();
     world.engine().deliveries().conclude(*claimed, DOWN.sent()).await.unwrap();
     assert_eq!(world.only_delivery().await["state"], "cancelled");
@@ -171,7 +171,7 @@ async fn answered(secret: &str, answer: &Value, given: Response) -> (Value, Stri
     world.rule(&Caller::Admin, rule).await;
     world.post(&[sale(1)]).await.unwrap();
     let received = world.pick(1).pop().unwrap();
-    let Claiming::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
+    let ClaimOutcome::Send(claimed) = world.engine().worker().claim(&received).await.unwrap() else { panic!("it is to be sent") };
     world.engine().deliveries().conclude(*claimed, Ok(given)).await.unwrap();
     let delivery = world.only_delivery().await;
     world.pass(SignedDuration::from_mins(2), &mut |_| OK).await;

@@ -5,7 +5,7 @@
 
 use jiff::SignedDuration;
 use tracking_core::{caller::Caller, delivery::DeliveryId, json, json::Value};
-use tracking_engine::{Claiming, DeliveryFilter, sender::Sender};
+use tracking_engine::{ClaimOutcome, DeliveryFilter, sender::Sender};
 use tracking_tests::world::{Arrival, Reply, World, event, transaction};
 
 mod callbacks;
@@ -292,7 +292,7 @@ async fn w5_deliveries_that_find_no_token_wait_for_one_login() {
     let mut world = world;
     let mut claimed = Vec::new();
     for received in world.pick(10) {
-        if let Claiming::Send(one) = world.engine().worker().claim(&received).await.unwrap() {
+        if let ClaimOutcome::Send(one) = world.engine().worker().claim(&received).await.unwrap() {
             claimed.push(one);
         }
     }
@@ -300,7 +300,7 @@ async fn w5_deliveries_that_find_no_token_wait_for_one_login() {
     let engine = world.engine();
     let (worker, deliveries) = (engine.worker(), engine.deliveries());
     let next = deliveries.conclude(*claimed.remove(0), TOKEN.sent()).await.unwrap().expect("the status follows at once");
-    let Claiming::Send(status) = worker.go_on(next).await.unwrap() else { panic!("nothing is in its way") };
+    let ClaimOutcome::Send(status) = worker.go_on(next).await.unwrap() else { panic!("nothing is in its way") };
     assert!(deliveries.conclude(*status, Reply::Says(200, "approved").sent()).await.unwrap().is_none());
     let mut reply = |arrival: &Arrival| if arrival.url.contains("login") { TOKEN } else { Reply::Says(200, "approved") };
     world.pass(SignedDuration::from_mins(2), &mut reply).await;

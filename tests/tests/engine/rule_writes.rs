@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use tokio::task::JoinSet;
 use tracking_core::{caller::Caller, id::Id, json, json::Value};
 use tracking_engine::{
-    Claiming, Clock, Engine, Settings,
+    ClaimOutcome, Clock, Engine, Settings,
     backend::{Backend, Order, Partition, Range},
     rules::{Filter, New, Refused},
     secrets::Vault,
@@ -155,7 +155,7 @@ async fn p6_a_rule_deleted_and_made_again_has_its_new_text_and_secret_alone() {
     let view = engine.rules().rule(&Caller::Admin, &id).await.unwrap();
     assert_eq!((view.version, &view.resource["name"]), (3, &json!("new")));
     assert_eq!(engine.log().list_rules(&Caller::Admin, &Filter::default(), 10, None).await.unwrap().0.len(), 1);
-    assert!(matches!(engine.worker().claim(&waiting).await.unwrap(), Claiming::NothingToSend), "the old rule's postback");
+    assert!(matches!(engine.worker().claim(&waiting).await.unwrap(), ClaimOutcome::NothingToSend), "the old rule's postback");
     assert_eq!(sent(&mut world, "chg_3").await, ["http://127.0.0.1:9/new/two"]);
 }
 

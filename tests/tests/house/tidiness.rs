@@ -29,6 +29,35 @@ const VAGUE: &[(&str, &str)] = &[
     ("comes to", "ends with, or becomes"),
 ];
 
+/// Names that no type has: what they mean has a noun in docs/glossary.md.
+const FORBIDDEN_TYPES: &[&str] = &[
+    "Answer",
+    "Ask",
+    "Asked",
+    "Asking",
+    "Candidate",
+    "Chain",
+    "Claimed",
+    "Claiming",
+    "Definition",
+    "Due",
+    "Free",
+    "Head",
+    "Heard",
+    "Job",
+    "Line",
+    "Lined",
+    "Pace",
+    "Seen",
+    "Sent",
+    "Settle",
+    "Settling",
+    "Told",
+    "Tried",
+    "Turn",
+    "Whole",
+];
+
 /// Texts that would tie the repository to the machine it was written on.
 const MACHINES: &[&str] = &[
     concat!("/wo", "rk/"),
@@ -122,13 +151,18 @@ fn a_headless_doc_comment_is_found() {
     assert_eq!(headless(text), [1, 6]);
 }
 
-/// Returns the public types that lines of code declare, each with the number of its line.
-fn public_types<'a>(code: impl Iterator<Item = (usize, &'a str)>) -> impl Iterator<Item = (usize, &'a str)> {
+/// The types that lines of code declare: the number of the line, `true` if the type is public, and its name.
+fn types<'a>(code: impl Iterator<Item = (usize, &'a str)>) -> impl Iterator<Item = (usize, bool, &'a str)> {
     code.filter_map(|(at, line)| {
-        let rest = line.trim_start().strip_prefix("pub ")?;
+        let line = line.trim_start();
+        let rest = match line.strip_prefix("pub(") {
+            Some(restricted) => restricted.split_once(") ")?.1,
+            None => line.strip_prefix("pub ").unwrap_or(line),
+        };
         let kinds = ["struct ", "enum ", "union ", "trait ", "type "];
         let name = kinds.iter().find_map(|kind| rest.strip_prefix(kind))?;
-        Some((at, name.split(|c: char| !c.is_alphanumeric() && c != '_').next()?))
+        let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+        Some((at, line.starts_with("pub "), name))
     })
 }
 
@@ -137,7 +171,7 @@ fn a_crate_has_one_public_type_of_a_name() {
     let mut declared: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     for file in sources() {
         let Some((of_crate, _)) = file.path.split_once("/src/") else { continue };
-        for (at, name) in public_types(code(&file)) {
+        for (at, _, name) in types(code(&file)).filter(|(_, is_public, _)| *is_public) {
             let places = declared.entry((of_crate.to_owned(), name.to_owned())).or_default();
             places.push(format!("{}:{at}", file.path));
         }
@@ -148,11 +182,21 @@ fn a_crate_has_one_public_type_of_a_name() {
 }
 
 #[test]
-fn public_types_are_found_by_their_declarations() {
+fn no_type_has_a_name_that_says_nothing_of_it() {
+    let mut faults = Vec::new();
+    for file in sources() {
+        let forbidden = types(code(&file)).filter(|(_, _, name)| FORBIDDEN_TYPES.contains(name));
+        faults.extend(forbidden.map(|(at, _, name)| format!("{}:{at}: {name} — docs/glossary.md has a noun for it", file.path)));
+    }
+    none(&faults);
+}
+
+#[test]
+fn types_are_found_by_their_declarations() {
     let text =
         "pub struct A(u8);\nenum B {}\n    pub trait C<T> {\npub(crate) type D = u8;\npub fn e() {}\npub type F<'a> = &'a str;\n";
-    let found: Vec<_> = public_types(text.lines().enumerate()).collect();
-    assert_eq!(found, [(0, "A"), (2, "C"), (5, "F")]);
+    let found: Vec<_> = types(text.lines().enumerate()).collect();
+    assert_eq!(found, [(0, true, "A"), (1, false, "B"), (2, true, "C"), (3, false, "D"), (5, true, "F")]);
 }
 
 /// Returns the vague words of a line of prose, with their replacements.

@@ -11,7 +11,7 @@ use tokio::{
 use super::{
     DemoError,
     api::{Api, ApiError, Made},
-    check::{self, Delivery, Difference, Request, Seen, count},
+    check::{self, Delivery, Difference, Observations, Request, count},
     clock::DemoClock,
     receiver::Receivers,
     sample::Sample,
@@ -182,9 +182,9 @@ async fn look(
     keys: &BTreeMap<String, String>,
     made: &[Made],
     receivers: &Receivers,
-) -> Result<Seen, ApiError> {
+) -> Result<Observations, ApiError> {
     let secrets = sample.secrets();
-    let mut seen = Seen::default();
+    let mut seen = Observations::default();
     for (delivery, text) in api.logs(keys).await? {
         if secrets.appear_in(&text) {
             seen.leaks.push(format!("/deliveries/{}", delivery.id));
@@ -216,7 +216,7 @@ fn not_at_rest(deliveries: &[Delivery]) -> Difference {
 }
 
 /// Returns `859 deliveries`, without the optional ones.
-fn owed_deliveries(sample: &Sample, seen: &Seen) -> String {
+fn owed_deliveries(sample: &Sample, seen: &Observations) -> String {
     let counted: usize = sample
         .owed
         .rules

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
     api::Made,
-    check::{Delivery, Difference, Seen, count, counted},
+    check::{Delivery, Difference, Observations, count, counted},
     sample::{Sample, SampleRule},
 };
 
@@ -12,7 +12,7 @@ use super::{
 const MOST_LISTED: usize = 40;
 
 /// Returns a row for each rule: its key, trigger, deliveries and requests owed and seen, and the states of its deliveries.
-pub(super) fn rules(sample: &Sample, made: &[Made], seen: &Seen, width: usize) -> String {
+pub(super) fn rules(sample: &Sample, made: &[Made], seen: &Observations, width: usize) -> String {
     let mut table = table(width);
     table.set_header(["receiver", "trigger", "deliveries\nowed / seen", "requests\nowed / seen", "ended as"]);
     for (rule, made) in sample.rules.iter().zip(made) {
@@ -26,7 +26,7 @@ pub(super) fn rules(sample: &Sample, made: &[Made], seen: &Seen, width: usize) -
     table.to_string()
 }
 
-fn row(sample: &Sample, rule: &SampleRule, made: &Made, seen: &Seen) -> [String; 5] {
+fn row(sample: &Sample, rule: &SampleRule, made: &Made, seen: &Observations) -> [String; 5] {
     let its: Vec<&Delivery> = seen.deliveries.iter().filter(|delivery| delivery.key == rule.key).collect();
     let requests = seen.requests.iter().filter(|request| request.key == rule.key).count();
     let (owed, deliveries) = match sample.owed.rules.get(&rule.key) {

@@ -4,7 +4,7 @@ use axum::{body::Body, http::Request};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use tracking_core::caller::{Actor, Caller};
-use tracking_engine::idempotency::{Asked, Begun};
+use tracking_engine::idempotency::{Begun, KeyedRequest};
 
 use crate::support::{ADMIN, Api, KEY, Response};
 
@@ -106,7 +106,7 @@ async fn of_two_requests_at_once_one_is_done() {
 #[tokio::test]
 async fn a_claim_that_a_crash_left_is_void_after_two_minutes() {
     let (api, paths) = rejected(1).await;
-    let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
+    let asked = KeyedRequest::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
     let Begun::Now(crashed) = api.engine.idempotency().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
     let early = post(&api, &paths[0], "k", event(1)).await;
     assert_eq!(early.problem(), (409, "/problems/conflict"));
@@ -122,7 +122,7 @@ async fn a_claim_that_a_crash_left_is_void_after_two_minutes() {
 #[tokio::test]
 async fn a_forgotten_request_may_be_tried_again() {
     let (api, paths) = rejected(1).await;
-    let asked = Asked::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
+    let asked = KeyedRequest::new(&Actor::from(&Caller::Admin), &paths[0], "k", &[], event(1).to_string().as_bytes());
     let Begun::Now(failed) = api.engine.idempotency().begin_once(&asked).await.unwrap() else { panic!("nobody began it") };
     api.engine.idempotency().forget_once(failed).await.unwrap();
     assert_eq!(post(&api, &paths[0], "k", event(1)).await.status, 202);

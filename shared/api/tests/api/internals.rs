@@ -7,7 +7,7 @@ use tracking_core::{
     id::Id,
 };
 use tracking_engine::{
-    Claiming,
+    ClaimOutcome,
     backend::{Backend as _, Effects, Item, Lane, Message},
 };
 
@@ -90,7 +90,7 @@ async fn p3_an_older_one_that_has_had_no_attempt_goes_first() {
 /// A delivery whose first attempt is claimed, and whose process is gone.
 async fn claimed_and_lost(shop: &Workshop, number: u32) {
     let claimed = shop.api.engine.worker().claim(&shop.due()[0]).await.expect("the store is there");
-    assert!(matches!(claimed, Claiming::Send(_)), "delivery {number} is claimed");
+    assert!(matches!(claimed, ClaimOutcome::Send(_)), "delivery {number} is claimed");
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn l1_what_is_being_sent_is_left_alone() {
     let retry = shop.due().remove(0);
     // The retry is claimed, and not sent yet.
     let claiming = shop.api.engine.worker().claim(&retry).await.unwrap();
-    assert!(matches!(claiming, tracking_engine::Claiming::Send(_)), "{claiming:?}");
+    assert!(matches!(claiming, tracking_engine::ClaimOutcome::Send(_)), "{claiming:?}");
     assert_eq!(shop.state_and_attempts(&id).await, state_and_attempts("sending", 1, 2));
     for refused in [shop.resend(ADMIN, &id, json!({"force": true})).await, shop.cancel(ADMIN, &id).await] {
         assert_eq!(refused.problem(), (409, "/problems/conflict"));
@@ -182,7 +182,7 @@ async fn l1_a_resend_is_refused_while_a_newer_one_is_being_sent_unless_it_is_for
     shop.work_all().await;
     shop.api.pass(67);
     let claiming = shop.api.engine.worker().claim(&shop.due().remove(0)).await.unwrap();
-    assert!(matches!(claiming, tracking_engine::Claiming::Send(_)), "{claiming:?}");
+    assert!(matches!(claiming, tracking_engine::ClaimOutcome::Send(_)), "{claiming:?}");
     let refused = shop.resend(ADMIN, &older, Value::Null).await;
     assert_eq!(refused.problem(), (409, "/problems/conflict"));
     let why = "a newer change of the same subject is being sent: wait for its answer, or send this one all the same with \"force\": true";

@@ -76,7 +76,7 @@ enum Day {
 
 /// The end of a wait, computed when it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum WaitEnd {
     /// There is nothing to wait for.
     Now,
     At(Timestamp),
@@ -126,7 +126,7 @@ impl Wait {
     ///
     /// # Errors
     /// Its text gives no time.
-    pub(super) fn due(&self, scope: &Scope<'_>) -> Result<Due, String> {
+    pub(super) fn due(&self, scope: &Scope<'_>) -> Result<WaitEnd, String> {
         let now = scope.now;
         let due = match &self.form {
             Form::Seconds(seconds) => Some(now + SignedDuration::from_secs((*seconds).into())),
@@ -136,7 +136,7 @@ impl Wait {
             Form::Next { day, at, zone, holidays } => next_day(*day, *at, zone, holidays, now),
         };
         let longest = now + SignedDuration::from_secs(MAX_WAIT_SECONDS.into());
-        Ok(due.filter(|due| *due > now).map_or(Due::Now, |due| Due::At(due.min(longest))))
+        Ok(due.filter(|due| *due > now).map_or(WaitEnd::Now, |due| WaitEnd::At(due.min(longest))))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     emit::Emit,
     parse::MAX_RUNS,
     progress::{Moved, Progress, finished, in_step},
-    wait::Due,
+    wait::WaitEnd,
 };
 use crate::{
     answer::assign::{Assigned, Assignments},
@@ -216,11 +216,11 @@ impl Walk<'_> {
             }
             if let Kind::Wait(wait) = &step.kind {
                 match wait.due(scope) {
-                    Ok(Due::At(until)) => {
+                    Ok(WaitEnd::At(until)) => {
                         self.progress.until = Some(until);
                         return Ok((Moved::On(self.progress.clone()), Assigned::default()));
                     }
-                    Ok(Due::Now) => {}
+                    Ok(WaitEnd::Now) => {}
                     Err(why) => return Err(Stance::End(State::Failed, in_step(self.plan, &step.name, &why))),
                 }
             }

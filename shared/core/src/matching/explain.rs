@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Candidate, Release, is_foreign};
+use super::{Release, RuleMatcher, is_foreign};
 use crate::{
     change::Change,
     conditions::Miss,
@@ -56,7 +56,7 @@ enum Outcome {
     No(Vec<Miss>),
 }
 
-impl Candidate<'_> {
+impl RuleMatcher<'_> {
     /// The effect of a change on this rule. `hold` is the rule's hold of the conversion before the change, and then the hold after
     /// it; a rule that sends each change at once leaves `hold` alone. `now` is the time of the change.
     pub fn explain(&self, change: &Change, hold: &mut Option<Hold>, now: Timestamp) -> Explained {

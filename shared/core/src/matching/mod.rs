@@ -1,7 +1,7 @@
 //! The decision whether a rule fires on a change, with the reasons why not; matching and explaining share it.
 //!
-//! [`Candidate::fires`] and [`Candidate::reasons`] use the same checks: one returns whether all hold, the other those that fail. A rule
-//! with a hold ([`Candidate::takes`], [`Candidate::release`]) is explained by holding and releasing ([`Candidate::explain`]).
+//! [`RuleMatcher::fires`] and [`RuleMatcher::reasons`] use the same checks: one returns whether all hold, the other those that fail. A rule
+//! with a hold ([`RuleMatcher::takes`], [`RuleMatcher::release`]) is explained by holding and releasing ([`RuleMatcher::explain`]).
 
 mod explain;
 #[cfg(test)]
@@ -26,7 +26,7 @@ pub const DEEPEST_CAUSE: u32 = 5;
 
 /// A rule that may fire.
 #[derive(Debug, Clone, Copy)]
-pub struct Candidate<'a> {
+pub struct RuleMatcher<'a> {
     /// The rule's id.
     pub id: &'a Id,
     /// The owner of the rule.
@@ -84,7 +84,7 @@ pub fn is_foreign(owner: &Owner, conversion: &Conversion) -> bool {
     owner.affiliate().is_some_and(|owner| *owner != conversion.affiliate_id)
 }
 
-impl Candidate<'_> {
+impl RuleMatcher<'_> {
     /// The event to send, with the transaction that it is about (C2), if the rule fires on it; for a rule that
     /// sends each change at once.
     pub fn fires(&self, change: &Change, event: &Event) -> Option<Event> {
@@ -93,7 +93,7 @@ impl Candidate<'_> {
         fires.then(|| self.postback_event(event, &change.transactions))
     }
 
-    /// Every reason why it does not fire on an event; none if [`Candidate::fires`].
+    /// Every reason why it does not fire on an event; none if [`RuleMatcher::fires`].
     pub fn reasons(&self, change: &Change, event: &Event) -> Vec<Miss> {
         let mut reasons = self.failed_checks(change, event);
         reasons.extend(self.definition.conditions.misses(event, &change.transactions));

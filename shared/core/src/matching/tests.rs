@@ -34,7 +34,7 @@ fn explain(definition: &RuleDefinition, owner: &Owner, hold: &mut Option<Hold>, 
     let id: Id = "trk_1".parse().unwrap();
     let secrets = BTreeMap::new();
     let live = definition.active && definition.secret_names().is_empty();
-    let candidate = Candidate { id: &id, owner, definition, live, secrets: &secrets };
+    let candidate = RuleMatcher { id: &id, owner, definition, live, secrets: &secrets };
     candidate.explain(change, hold, NOW.parse().unwrap())
 }
 
@@ -213,7 +213,7 @@ proptest! {
             conditions, trigger: Trigger::ALL[trigger], active, delay: Delay::None, ..definition(&json!({}))
         };
         let secrets = BTreeMap::new();
-        let candidate = Candidate { id: &id, owner: &Owner::Admin, definition: &definition, live: active, secrets: &secrets };
+        let candidate = RuleMatcher { id: &id, owner: &Owner::Admin, definition: &definition, live: active, secrets: &secrets };
         for event in change.events() {
             let fired = candidate.fires(&change, &event);
             prop_assert_eq!(fired.is_some(), candidate.reasons(&change, &event).is_empty());

@@ -91,12 +91,12 @@ enum State {
 #[derive(Clone, Copy)]
 pub(crate) struct PendingAck {
     pub(crate) id: i64,
-    pub(crate) defer_to: Option<Due>,
+    pub(crate) defer_to: Option<DueTime>,
 }
 
 /// The time from which a message may be handed out, in microseconds, and whether that was in the future when it was written.
 #[derive(Clone, Copy)]
-pub(crate) struct Due {
+pub(crate) struct DueTime {
     pub(crate) visible_at: i64,
     pub(crate) waiting: bool,
 }
@@ -154,13 +154,13 @@ impl Lanes {
 
     /// Returns the time from which a message that is written now may be handed out. No time means at once. A past time counts as now, so
     /// that later messages queue behind.
-    pub(crate) fn due(&self, not_before: Option<Timestamp>) -> Due {
+    pub(crate) fn due(&self, not_before: Option<Timestamp>) -> DueTime {
         let asked = not_before.map_or(i64::MIN, time::up);
-        Due { visible_at: asked.max(self.clock), waiting: asked > self.clock }
+        DueTime { visible_at: asked.max(self.clock), waiting: asked > self.clock }
     }
 
     /// Notes a message that is on disk now.
-    pub(crate) fn sent(&mut self, id: i64, due: Due, message: Message) {
+    pub(crate) fn sent(&mut self, id: i64, due: DueTime, message: Message) {
         let lane = index(message.lane);
         self.each[lane].total += 1;
         if self.known.contains_key(&id) {
@@ -258,7 +258,7 @@ impl Lanes {
     }
 
     /// Notes the time at which a waiting message falls due. Returns false if the sweep has passed its place already.
-    fn still_waits(&mut self, place: Place, due: Due) -> bool {
+    fn still_waits(&mut self, place: Place, due: DueTime) -> bool {
         let waits = due.waiting && place > self.swept;
         if waits {
             self.next_waiting = Some(self.next_waiting.map_or(place.visible_at, |next| next.min(place.visible_at)));

@@ -6,7 +6,7 @@ use tracking_engine::backend::{Effects, Item, Key, Published, Swap, Swapped};
 
 use super::ids::MessageIds;
 use crate::{
-    lanes::{self, Due, PendingAck},
+    lanes::{self, DueTime, PendingAck},
     read, time,
 };
 
@@ -54,8 +54,8 @@ fn update(connection: &Connection, key: &Key, rev: u64, item: &Item) -> rusqlite
 pub(super) fn effects<'a>(
     connection: &Connection,
     effects: &Effects,
-    (ids, due): (&mut MessageIds, &mut impl Iterator<Item = Due>),
-    placed: &mut Vec<(i64, Due)>,
+    (ids, due): (&mut MessageIds, &mut impl Iterator<Item = DueTime>),
+    placed: &mut Vec<(i64, DueTime)>,
     acks: &mut impl Iterator<Item = &'a Option<PendingAck>>,
 ) -> rusqlite::Result<()> {
     effects.put.iter().try_for_each(|item| put(connection, item))?;

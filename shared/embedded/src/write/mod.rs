@@ -23,7 +23,7 @@ use tokio::sync::{Notify, oneshot};
 use tracking_engine::backend::{Effects, StoreError, Swap, Swapped};
 
 use crate::{
-    lanes::{Due, Lanes, PendingAck},
+    lanes::{DueTime, Lanes, PendingAck},
     open::OpenError,
     read::unavailable,
 };
@@ -36,7 +36,7 @@ use queue::Jobs;
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// Something to write.
-pub(crate) enum Job {
+pub(crate) enum WriteRequest {
     Swap {
         swaps: Vec<Swap>,
         answer: Reply<Vec<Swapped>>,
@@ -55,7 +55,7 @@ pub(crate) enum Job {
     Panic,
 }
 
-impl Job {
+impl WriteRequest {
     /// Returns the length of the rows and messages that the job writes, in bytes.
     fn bytes(&self) -> usize {
         match self {
@@ -81,7 +81,7 @@ enum Done {
 }
 
 /// The result of each job, and the messages with their new ids, each in order.
-type Written = (Vec<Done>, Vec<(i64, Due)>);
+type Written = (Vec<Done>, Vec<(i64, DueTime)>);
 
 /// Lanes that the writer and the readers of the queue share.
 pub(crate) type SharedLanes = Arc<Mutex<Lanes>>;
@@ -108,7 +108,7 @@ pub(crate) fn start(
     data: Option<Arc<File>>,
     lanes: SharedLanes,
     changed: Arc<Notify>,
-) -> Result<(Sender<Job>, std::thread::JoinHandle<()>), OpenError> {
+) -> Result<(Sender<WriteRequest>, std::thread::JoinHandle<()>), OpenError> {
     let ids = MessageIds::load(&connection)?;
     let checkpointer = Checkpointer::start(checkpoints, data).map_err(OpenError::Thread)?;
     let writer = Writer { connection, ids, lanes, changed, checkpointer };
@@ -118,7 +118,7 @@ pub(crate) fn start(
 }
 
 impl Writer {
-    fn run(mut self, jobs: &Receiver<Job>) {
+    fn run(mut self, jobs: &Receiver<WriteRequest>) {
         let (mut jobs, mut group) = (Jobs::of(jobs), Vec::new());
         while jobs.next_group(&mut group) {
             self.work(&mut group);
@@ -131,7 +131,7 @@ impl Writer {
     }
 
     /// Does a group of jobs and answers each.
-    fn work(&mut self, group: &mut Vec<Job>) {
+    fn work(&mut self, group: &mut Vec<WriteRequest>) {
         let (due, acks) = self.begin(group);
         let written = self.write(group, &due, &acks);
         match written {
@@ -157,7 +157,7 @@ impl Writer {
     }
 
     /// Returns the due time of each message, and the valid acks, each in the order of the jobs.
-    fn begin(&self, group: &[Job]) -> (Vec<Due>, Vec<Option<PendingAck>>) {
+    fn begin(&self, group: &[WriteRequest]) -> (Vec<DueTime>, Vec<Option<PendingAck>>) {
         let mut lanes = lock(&self.lanes);
         let due = effects(group).flat_map(|effects| &effects.send).map(|message| lanes.due(message.not_before)).collect();
         let acks = effects(group).flat_map(|effects| &effects.acks).map(|ack| lanes.accept_ack(ack)).collect();
@@ -165,7 +165,7 @@ impl Writer {
     }
 
     /// Writes the group in one transaction. Returns the result of each job, and the ids of the messages.
-    fn write(&mut self, group: &[Job], due: &[Due], acks: &[Option<PendingAck>]) -> rusqlite::Result<Written> {
+    fn write(&mut self, group: &[WriteRequest], due: &[DueTime], acks: &[Option<PendingAck>]) -> rusqlite::Result<Written> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut due = due.iter().copied();
         let mut acks = acks.iter();
@@ -173,34 +173,34 @@ impl Writer {
         let mut done = Vec::with_capacity(group.len());
         for job in group {
             done.push(match job {
-                Job::Swap { swaps, .. } => {
+                WriteRequest::Swap { swaps, .. } => {
                     Done::Swapped(swaps.iter().map(|swap| apply::swap(&transaction, swap)).collect::<Result<_, _>>()?)
                 }
-                Job::Commit { effects, .. } => {
+                WriteRequest::Commit { effects, .. } => {
                     for effects in effects {
                         apply::effects(&transaction, effects, (&mut self.ids, &mut due), &mut placed, &mut acks)?;
                     }
                     Done::Committed
                 }
-                Job::Purge { until, .. } => Done::Purged(apply::purge(&transaction, *until)?),
+                WriteRequest::Purge { until, .. } => Done::Purged(apply::purge(&transaction, *until)?),
                 #[cfg(test)]
-                Job::Panic => panic!("asked to"),
+                WriteRequest::Panic => panic!("asked to"),
             });
         }
         let rows = transaction.total_changes();
         transaction.commit()?;
-        self.checkpointer.written(rows, group.iter().map(Job::bytes).sum());
+        self.checkpointer.written(rows, group.iter().map(WriteRequest::bytes).sum());
         Ok((done, placed))
     }
 
     /// Notes in the lanes what is on disk now. Returns true if receivers of messages must be woken.
-    fn note(&self, group: &mut [Job], placed: Vec<(i64, Due)>, acks: &[Option<PendingAck>]) -> bool {
+    fn note(&self, group: &mut [WriteRequest], placed: Vec<(i64, DueTime)>, acks: &[Option<PendingAck>]) -> bool {
         if placed.is_empty() && acks.is_empty() {
             return false;
         }
         let mut lanes = lock(&self.lanes);
         let sent = group.iter_mut().flat_map(|job| match job {
-            Job::Commit { effects, .. } => effects.as_mut_slice(),
+            WriteRequest::Commit { effects, .. } => effects.as_mut_slice(),
             _ => &mut [],
         });
         for ((id, due), message) in placed.into_iter().zip(sent.flat_map(|effects| effects.send.drain(..))) {
@@ -212,22 +212,22 @@ impl Writer {
 }
 
 /// All effects of a group, in order.
-fn effects(group: &[Job]) -> impl Iterator<Item = &Effects> {
+fn effects(group: &[WriteRequest]) -> impl Iterator<Item = &Effects> {
     group.iter().flat_map(|job| match job {
-        Job::Commit { effects, .. } => effects.as_slice(),
+        WriteRequest::Commit { effects, .. } => effects.as_slice(),
         _ => &[],
     })
 }
 
 /// Answers a job. The caller may have gone.
-fn answer(job: Job, done: Result<Done, StoreError>) {
+fn answer(job: WriteRequest, done: Result<Done, StoreError>) {
     match (job, done) {
-        (Job::Swap { answer, .. }, Ok(Done::Swapped(swapped))) => drop(answer.send(Ok(swapped))),
-        (Job::Commit { answer, .. }, Ok(Done::Committed)) => drop(answer.send(Ok(()))),
-        (Job::Purge { answer, .. }, Ok(Done::Purged(count))) => drop(answer.send(Ok(count))),
-        (Job::Swap { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
-        (Job::Commit { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
-        (Job::Purge { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
+        (WriteRequest::Swap { answer, .. }, Ok(Done::Swapped(swapped))) => drop(answer.send(Ok(swapped))),
+        (WriteRequest::Commit { answer, .. }, Ok(Done::Committed)) => drop(answer.send(Ok(()))),
+        (WriteRequest::Purge { answer, .. }, Ok(Done::Purged(count))) => drop(answer.send(Ok(count))),
+        (WriteRequest::Swap { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
+        (WriteRequest::Commit { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
+        (WriteRequest::Purge { answer, .. }, Err(fault)) => drop(answer.send(Err(fault))),
         (_, _) => unreachable!("each job is answered in its own kind"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::mpsc::Receiver};
 
-use super::Job;
+use super::WriteRequest;
 
 /// Jobs that share one transaction at most.
 const GROUP: usize = 512;
@@ -13,18 +13,18 @@ const GROUP_BYTES: usize = 256 * 1_024;
 
 /// The jobs that wait.
 pub(super) struct Jobs<'a> {
-    coming: &'a Receiver<Job>,
-    long: VecDeque<Job>,
+    coming: &'a Receiver<WriteRequest>,
+    long: VecDeque<WriteRequest>,
 }
 
 impl<'a> Jobs<'a> {
-    pub(super) fn of(coming: &'a Receiver<Job>) -> Self {
+    pub(super) fn of(coming: &'a Receiver<WriteRequest>) -> Self {
         Self { coming, long: VecDeque::new() }
     }
 
     /// Fills an empty group with the jobs that are next, and waits for one if there is none. Returns false once all senders are gone and
     /// all jobs are done.
-    pub(super) fn next_group(&mut self, group: &mut Vec<Job>) -> bool {
+    pub(super) fn next_group(&mut self, group: &mut Vec<WriteRequest>) -> bool {
         if self.long.is_empty() {
             let Ok(first) = self.coming.recv() else { return false };
             self.sort(first, group);
@@ -44,7 +44,7 @@ impl<'a> Jobs<'a> {
         true
     }
 
-    fn sort(&mut self, job: Job, group: &mut Vec<Job>) {
+    fn sort(&mut self, job: WriteRequest, group: &mut Vec<WriteRequest>) {
         if job.bytes() > LONG_BYTES {
             self.long.push_back(job);
         } else {
@@ -62,9 +62,9 @@ mod tests {
 
     use super::*;
 
-    fn job(bytes: usize) -> Job {
+    fn job(bytes: usize) -> WriteRequest {
         let item = Item { key: Key::new("p", "s"), rev: 0, body: "x".repeat(bytes), expires: None, attention: None };
-        Job::Commit { effects: vec![Effects { put: vec![item], ..Effects::default() }], answer: oneshot::channel().0 }
+        WriteRequest::Commit { effects: vec![Effects { put: vec![item], ..Effects::default() }], answer: oneshot::channel().0 }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Claiming an attempt.
+//! Claims of attempts.
 
 mod behind;
 mod in_flow;
@@ -23,7 +23,7 @@ use tracking_core::{
 pub(super) use self::behind::{delete_or_defer, finishes};
 use self::in_flow::{spent_in_flow, walk_on};
 use super::{
-    Claimed, Claiming, Ending, STOPPED, SWITCHED_OFF,
+    ClaimOutcome, ClaimedAttempt, Ending, STOPPED, SWITCHED_OFF,
     another::{self, is_another},
     flow::{InFlow, call_of},
     sealed::Seal,
@@ -55,7 +55,7 @@ const OVERTAKEN: &str = "a newer change of the same subject went first";
 type Ready = (Rule, Arc<BTreeMap<String, String>>);
 
 /// A delivery that asks for its next attempt.
-struct Asking<'a> {
+struct Claimant<'a> {
     received: &'a Received,
     owed: OwedDelivery,
     rule: Rule,
@@ -75,7 +75,7 @@ struct Asking<'a> {
     slot: Option<Timestamp>,
 }
 
-impl Asking<'_> {
+impl Claimant<'_> {
     /// The request that is next.
     fn call(&self) -> &Call {
         call_of(&self.rule.definition, self.flow.as_deref())
@@ -147,7 +147,7 @@ impl<B: Backend> Deliveries<B> {
         row: Option<DeliveryRow>,
         until: Option<Timestamp>,
         began: Option<Timestamp>,
-    ) -> Result<Claiming, StoreError> {
+    ) -> Result<ClaimOutcome, StoreError> {
         if !self.store.complete(&mut owed).await? {
             return incomplete::end(self, received, &owed).await;
         }
@@ -161,7 +161,7 @@ impl<B: Backend> Deliveries<B> {
             Err(NotNow::Off) => return self.end_switched_off(received, &owed).await,
             Err(NotNow::Standby(standby)) => {
                 self.stand_by(received, &owed, &standby).await?;
-                return Ok(Claiming::NothingToSend);
+                return Ok(ClaimOutcome::NothingToSend);
             }
         };
         let needed = rule.definition.plan.longest_timeout().duration() + CONCLUDING;
@@ -170,11 +170,11 @@ impl<B: Backend> Deliveries<B> {
             tracing::debug!(cause = "no_time", until = %self.store.now(), "a delivery waits");
             let host = rule.definition.first_host();
             self.store.commit_one(self.defer(received, &owed, host, self.store.now(), row.as_ref())).await?;
-            return Ok(Claiming::NothingToSend);
+            return Ok(ClaimOutcome::NothingToSend);
         }
         let reads = !is_fresh || rule.head.epoch > 0 || rule.definition.rate_per_second.is_some() || finishes(&rule.definition);
         let seal = Seal::default();
-        let mut asking = Asking { received, owed, rule, flow: None, secrets, seal, key, until, began, paced: None, slot: None };
+        let mut asking = Claimant { received, owed, rule, flow: None, secrets, seal, key, until, began, paced: None, slot: None };
         if view.is_none() && !reads {
             view = Some(View::default());
         }
@@ -186,20 +186,20 @@ impl<B: Backend> Deliveries<B> {
             asking.seal = Box::pin(Seal::of(&self.rules, &asking.rule.definition, view.records.get(&asking.owed.id))).await?;
             // The place in a flow is as old as the row that it is read from.
             if asking.rule.definition.plan.is_flow() && !Box::pin(walk_on(self, &mut asking, &view)).await? {
-                return Ok(Claiming::NothingToSend);
+                return Ok(ClaimOutcome::NothingToSend);
             }
             match self.step(&mut asking, view).await? {
                 Step::Again => {}
-                Step::Acked => return Ok(Claiming::NothingToSend),
+                Step::Acked => return Ok(ClaimOutcome::NothingToSend),
                 Step::Send(won) => return self.claimed(asking, *won),
             }
         }
     }
 
     /// Takes one decision of the subject queue, and acts on it.
-    async fn step(&self, asking: &mut Asking<'_>, view: View) -> Result<Step, StoreError> {
+    async fn step(&self, asking: &mut Claimant<'_>, view: View) -> Result<Step, StoreError> {
         let now = self.store.now();
-        let Asking { received, owed, rule, .. } = &*asking;
+        let Claimant { received, owed, rule, .. } = &*asking;
         let base = view.records.get(&owed.id).map_or(0, |row| row.base);
         let max_attempts = asking.max_attempts(base);
         let (row, row_rev) = (view.records.get(&owed.id).cloned(), view.row_rev);
@@ -264,8 +264,8 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// The claim request of a delivery.
-    fn claim_request<'a>(&self, asking: &'a Asking<'_>, base: u32, now: Timestamp) -> ClaimRequest<'a> {
-        let Asking { received, owed, .. } = asking;
+    fn claim_request<'a>(&self, asking: &'a Claimant<'_>, base: u32, now: Timestamp) -> ClaimRequest<'a> {
+        let Claimant { received, owed, .. } = asking;
         ClaimRequest {
             id: &owed.id,
             order: owed.event.known().order(),
@@ -279,7 +279,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Writes a subject queue with a claim, once the rule's rate lets it go.
-    async fn win(&self, asking: &mut Asking<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, StoreError> {
+    async fn win(&self, asking: &mut Claimant<'_>, view: &View, claim: Claim, now: Timestamp) -> Result<Step, StoreError> {
         let Claim { queue, overtaken, won } = claim;
         if let Some(step) = receiver::wait(self, asking, view, won.attempt).await? {
             return Ok(step);
@@ -300,17 +300,17 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Ends a delivery that its rule does not send any more (P6).
-    async fn end_switched_off(&self, received: &Received, owed: &OwedDelivery) -> Result<Claiming, StoreError> {
+    async fn end_switched_off(&self, received: &Received, owed: &OwedDelivery) -> Result<ClaimOutcome, StoreError> {
         for _ in 0..READS {
             let row = self.store.read_row::<DeliveryRow>(keys::delivery(&owed.id)).await?;
             if row.as_ref().is_some_and(|(row, _)| row.owed.epoch > owed.epoch) {
                 // A person has resent it since: the resend has a message of its own.
                 self.store.commit_one(received.done()).await?;
-                return Ok(Claiming::NothingToSend);
+                return Ok(ClaimOutcome::NothingToSend);
             }
             let ending = Ending { owed, row, attempts: 0, max_attempts: 0, definition: None, emitted: Vec::new() };
             if self.end(received, ending, State::Cancelled, SWITCHED_OFF).await? {
-                return Ok(Claiming::NothingToSend);
+                return Ok(ClaimOutcome::NothingToSend);
             }
         }
         Err(StoreError::Contended(format!("the row of delivery {}", owed.id)))
@@ -318,7 +318,7 @@ impl<B: Backend> Deliveries<B> {
 
     /// Refuses a send that may outlive its lease or its process: a newer change could be sent beside it (P3). The claimed attempt stays
     /// counted.
-    fn in_time(&self, asking: &Asking<'_>, lease_until: Timestamp) -> Result<(), StoreError> {
+    fn in_time(&self, asking: &Claimant<'_>, lease_until: Timestamp) -> Result<(), StoreError> {
         let over = self.store.now() + asking.call().request.timeout().duration();
         if over > lease_until || asking.until.is_some_and(|until| over > until) {
             return Err(StoreError::TooLate("claiming".to_owned()));
@@ -431,8 +431,8 @@ impl<B: Backend> Deliveries<B> {
         Ok(())
     }
 
-    fn claimed(&self, asking: Asking<'_>, won: Won) -> Result<Claiming, StoreError> {
-        let Asking { received, owed, rule, flow, secrets, seal, until, began, .. } = asking;
+    fn claimed(&self, asking: Claimant<'_>, won: Won) -> Result<ClaimOutcome, StoreError> {
+        let Claimant { received, owed, rule, flow, secrets, seal, until, began, .. } = asking;
         let Won { row, row_rev, attempt, base, lease_until } = won;
         let at = self.store.now();
         let under_way = self.recorder.begin();
@@ -441,7 +441,7 @@ impl<B: Backend> Deliveries<B> {
         let shown = AtomicBool::new(false);
         // Variables of a flow are stored with its place.
         let own = row.as_ref().filter(|_| flow.is_none()).map(|row| seal.open(row)).transpose()?;
-        Ok(Claiming::Send(Box::new(Claimed {
+        Ok(ClaimOutcome::Send(Box::new(ClaimedAttempt {
             received,
             rule,
             owed,

@@ -13,7 +13,7 @@ use tracking_core::{
 };
 
 use super::{
-    Claimed, Continued, SWITCHED_OFF, SendResult,
+    ClaimedAttempt, Continued, SWITCHED_OFF, SendResult,
     render::{Judged, ShownResponse, is_heavy, masked, shown_request},
     walk::{Followed, after_response, change_kept_variables},
 };
@@ -47,7 +47,7 @@ struct Understood {
 }
 
 impl Understood {
-    fn of(claimed: &Claimed, sent: SendResult) -> Self {
+    fn of(claimed: &ClaimedAttempt, sent: SendResult) -> Self {
         let rendering = claimed.rendering();
         let shown = rendering.shown().ok();
         let scrubber = rendering.scrubber(shown.as_ref(), claimed.rule.head.is_of_two_parties());
@@ -83,7 +83,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn of(claimed: &Claimed, understood: &Understood, now: Timestamp) -> Self {
+    fn of(claimed: &ClaimedAttempt, understood: &Understood, now: Timestamp) -> Self {
         let mut row = claimed.row_or_new(State::Waiting);
         let Understood { retry_after, judged, scrubber, .. } = understood;
         row.owed = claimed.owed.clone();
@@ -107,7 +107,7 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// Neither the store nor the queue takes the record: the attempt stays counted, and the message comes again.
-    pub async fn conclude(&self, claimed: Claimed, sent: SendResult) -> Result<Option<Continued>, StoreError> {
+    pub async fn conclude(&self, claimed: ClaimedAttempt, sent: SendResult) -> Result<Option<Continued>, StoreError> {
         let sent = match sent {
             Err(SendFault::Ours(fault)) => return Box::pin(self.give_back(claimed, &fault)).await.map(|()| None),
             sent => sent.map_err(|fault| fault.for_owner(&claimed.owed.owner)),
@@ -143,7 +143,7 @@ impl<B: Backend> Deliveries<B> {
     /// attempt since.
     async fn leave_trace(
         &self,
-        claimed: Claimed,
+        claimed: ClaimedAttempt,
         row: &DeliveryRow,
         earlier: Option<Attempt>,
         now: Timestamp,
@@ -159,7 +159,7 @@ impl<B: Backend> Deliveries<B> {
     /// The delivery's row after an attempt, and the attempt if it did not end the delivery: then the row does not hold it.
     async fn concluded(
         &self,
-        claimed: &Claimed,
+        claimed: &ClaimedAttempt,
         understood: Box<Understood>,
         draft: Box<Draft>,
         now: Timestamp,
@@ -197,7 +197,12 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Reads and masks the result of a claimed attempt, and drafts its delivery's row.
-    async fn understood(&self, claimed: Claimed, sent: SendResult, now: Timestamp) -> (Claimed, Box<Understood>, Box<Draft>) {
+    async fn understood(
+        &self,
+        claimed: ClaimedAttempt,
+        sent: SendResult,
+        now: Timestamp,
+    ) -> (ClaimedAttempt, Box<Understood>, Box<Draft>) {
         let owner = claimed.heavy_owner().or_else(|| is_heavy(&sent).then(|| claimed.owner().clone()));
         let understand = move || {
             let understood = Understood::of(&claimed, sent);
@@ -208,7 +213,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Shows a delivery whose attempt takes long as `sending`.
-    pub(crate) async fn show_as_sending(&self, claimed: &Claimed) -> Result<(), StoreError> {
+    pub(crate) async fn show_as_sending(&self, claimed: &ClaimedAttempt) -> Result<(), StoreError> {
         let mut row = claimed.row_or_new(State::Sending);
         row.state = State::Sending;
         row.base = claimed.base;
@@ -249,7 +254,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Returns true if nobody else has taken a lease that has run out.
-    async fn still_holds(&self, claimed: &Claimed) -> Result<bool, StoreError> {
+    async fn still_holds(&self, claimed: &ClaimedAttempt) -> Result<bool, StoreError> {
         let key = keys::subject_queue(&claimed.owed.id, &claimed.rule.id, &claimed.owed.event.known().subject());
         let Some(item) = self.store.get_one(key).await? else { return Ok(false) };
         let queue: SubjectQueue = rows::read_item(&item)?;
@@ -258,7 +263,13 @@ impl<B: Backend> Deliveries<B> {
 }
 
 /// Decides on the continuation after a response, and moves the delivery on in its flow, if its rule has one.
-fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after: Option<Duration>, now: Timestamp) -> Followed {
+fn follow(
+    claimed: &ClaimedAttempt,
+    row: &mut DeliveryRow,
+    judged: &Judged,
+    retry_after: Option<Duration>,
+    now: Timestamp,
+) -> Followed {
     if let Some(flow) = claimed.flow.as_deref() {
         return after_response(claimed, flow, row, (judged, retry_after), now);
     }
@@ -273,7 +284,7 @@ fn follow(claimed: &Claimed, row: &mut DeliveryRow, judged: &Judged, retry_after
 }
 
 /// An attempt as its receiver's health sees it.
-fn heard(claimed: &Claimed, sign: Sign) -> ReceiverAttempt {
+fn heard(claimed: &ClaimedAttempt, sign: Sign) -> ReceiverAttempt {
     let receiver = Receiver::of(claimed.owner(), &claimed.call().request);
     ReceiverAttempt { receiver, delivery: claimed.owed.id.clone(), began: claimed.at, sign }
 }
@@ -303,7 +314,7 @@ fn log_conclusion(row: &DeliveryRow, verdict: Verdict) {
 }
 
 /// The attempt as the log keeps it, secrets masked (Q5).
-fn logged(claimed: &Claimed, understood: Understood, now: Timestamp) -> Attempt {
+fn logged(claimed: &ClaimedAttempt, understood: Understood, now: Timestamp) -> Attempt {
     let Understood { shown, judged, heard: ShownResponse { status, answer, answer_headers, error }, .. } = understood;
     let unsendable = || LoggedRequest { method: String::new(), url: String::new(), headers: Vec::new(), body: None };
     let request = shown.map_or_else(unsendable, |shown| shown_request(shown, LOGGED_BODY));

@@ -10,7 +10,7 @@ use tracking_core::{
     subject_queue::{GivenBack, Present, Return, SubjectQueue},
 };
 
-use super::Claimed;
+use super::ClaimedAttempt;
 use crate::{
     backend::{Backend, Effects, StoreError},
     delivery::Deliveries,
@@ -26,7 +26,7 @@ impl<B: Backend> Deliveries<B> {
     ///
     /// # Errors
     /// The store is unavailable, or somebody else holds the claim too: the attempt stays counted, and the message comes again.
-    pub(super) async fn give_back(&self, claimed: Claimed, fault: &OurFault) -> Result<(), StoreError> {
+    pub(super) async fn give_back(&self, claimed: ClaimedAttempt, fault: &OurFault) -> Result<(), StoreError> {
         if claimed.shown.load(Ordering::Relaxed) {
             // The row says that the delivery is being sent. Nobody else writes the row while the claim holds.
             let row = self.store.delivery_item(&claimed.row_or_new(State::Waiting));
@@ -52,7 +52,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// Writes the subject queue without the claim.
-    async fn uncount(&self, claimed: &Claimed) -> Result<GivenBack, StoreError> {
+    async fn uncount(&self, claimed: &ClaimedAttempt) -> Result<GivenBack, StoreError> {
         let key = keys::subject_queue(&claimed.owed.id, &claimed.rule.id, &claimed.owed.event.known().subject());
         for _ in 0..TRIES {
             let now = self.store.now();

@@ -111,7 +111,7 @@ pub(crate) const STOPPED: &str = "stopped by a person";
 
 /// An attempt that is claimed: send it, then conclude it.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct ClaimedAttempt {
     received: Received,
     rule: Rule,
     owed: OwedDelivery,
@@ -143,9 +143,9 @@ pub struct Claimed {
 
 /// The result of a claim.
 #[derive(Debug)]
-pub enum Claiming {
+pub enum ClaimOutcome {
     /// Send this.
-    Send(Box<Claimed>),
+    Send(Box<ClaimedAttempt>),
     /// Nothing to send now; the message is acked.
     NothingToSend,
 }
@@ -161,8 +161,8 @@ pub struct Continued {
 
 impl Continued {
     /// The continuation after an attempt.
-    fn of(claimed: &Claimed) -> Self {
-        let Claimed { received, owed, until, began, attempt, .. } = claimed;
+    fn of(claimed: &ClaimedAttempt) -> Self {
+        let ClaimedAttempt { received, owed, until, began, attempt, .. } = claimed;
         // A repeat of the call that has claimed the first attempt has a receive id of its own from here on.
         let receive_id = hash::text(&["step", &received.receive_id, &attempt.to_string()], 24);
         let received = Received { redelivered: true, receive_id, ..received.clone() };
@@ -170,7 +170,7 @@ impl Continued {
     }
 }
 
-impl Claimed {
+impl ClaimedAttempt {
     /// The delivery's id (P2).
     pub fn delivery_id(&self) -> &str {
         self.owed.id.as_str()

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracking_core::delivery::State;
 
-use super::{Claimed, Continued, claim::delete_or_defer, message, wake};
+use super::{ClaimedAttempt, Continued, claim::delete_or_defer, message, wake};
 use crate::{
     backend::{Backend, Effects, Received, StoreError, Swap},
     delivery::Deliveries,
@@ -44,7 +44,7 @@ impl<B: Backend> Deliveries<B> {
     /// Neither the store nor the queue takes the record.
     pub(super) async fn record_attempt(
         &self,
-        claimed: Claimed,
+        claimed: ClaimedAttempt,
         row: DeliveryRow,
         earlier: Option<Attempt>,
         holds: bool,
@@ -55,7 +55,7 @@ impl<B: Backend> Deliveries<B> {
         let left = self.left_for_recording(&claimed);
         let next = continued(&claimed, &recording.row, self.store.now());
         let effects = self.as_recorded(&claimed, &recording, next.is_some());
-        let Claimed { received, under_way, .. } = claimed;
+        let ClaimedAttempt { received, under_way, .. } = claimed;
         drop(under_way);
         if self.store.backend().is_transactional() {
             return self.recorder.record(effects, listing).await.map(|()| next);
@@ -72,7 +72,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// The effects of recording an attempt, the end of its message included unless the delivery is `continued`.
-    fn as_recorded(&self, claimed: &Claimed, recording: &Recording, continued: bool) -> Effects {
+    fn as_recorded(&self, claimed: &ClaimedAttempt, recording: &Recording, continued: bool) -> Effects {
         let Recording { row, earlier, host, .. } = recording;
         let mut effects = match row.next_due {
             _ if continued => Effects::default(),
@@ -88,7 +88,7 @@ impl<B: Backend> Deliveries<B> {
     }
 
     /// The time that a table has for taking the record of this attempt.
-    fn left_for_recording(&self, claimed: &Claimed) -> Duration {
+    fn left_for_recording(&self, claimed: &ClaimedAttempt) -> Duration {
         let now = self.store.now();
         let until = claimed.until.map_or(Timestamp::MAX, |until| until - LEAST);
         let left = (claimed.lease_until - MARGIN).min(until).duration_since(now);
@@ -158,7 +158,7 @@ impl<B: Backend> Deliveries<B> {
 }
 
 /// The step that follows at once on an attempt with this row: the next of its flow, unless its message has been worked for long.
-fn continued(claimed: &Claimed, row: &DeliveryRow, now: Timestamp) -> Option<Continued> {
+fn continued(claimed: &ClaimedAttempt, row: &DeliveryRow, now: Timestamp) -> Option<Continued> {
     let is_soon = now < claimed.began + AT_ONCE;
     (is_soon && row.keeps_until.is_some()).then(|| Continued::of(claimed))
 }

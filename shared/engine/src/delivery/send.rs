@@ -6,7 +6,7 @@ use futures_util::future::join;
 use tokio::time::timeout;
 use tracking_core::{receiver::Receiver, request::Rendered, template::RenderFault};
 
-use super::{Claimed, Deliveries, SendResult};
+use super::{ClaimedAttempt, Deliveries, SendResult};
 use crate::{backend::Backend, sender::Sender};
 
 /// The time after which a send makes its receiver suspect.
@@ -14,7 +14,7 @@ const SLOW_AFTER: Duration = Duration::from_secs(3);
 
 impl<B: Backend> Deliveries<B> {
     /// The request of a claimed attempt.
-    pub(crate) async fn rendered(&self, claimed: Box<Claimed>) -> (Box<Claimed>, Result<Rendered, RenderFault>) {
+    pub(crate) async fn rendered(&self, claimed: Box<ClaimedAttempt>) -> (Box<ClaimedAttempt>, Result<Rendered, RenderFault>) {
         let owner = claimed.heavy_owner();
         let render = move || {
             let rendered = claimed.request();
@@ -23,7 +23,7 @@ impl<B: Backend> Deliveries<B> {
         self.heavy.run(owner, render).await
     }
 
-    pub(crate) async fn send(&self, claimed: &Claimed, rendered: Rendered, sender: &Sender) -> SendResult {
+    pub(crate) async fn send(&self, claimed: &ClaimedAttempt, rendered: Rendered, sender: &Sender) -> SendResult {
         let mut sending = pin!(sender.request_for(claimed.owner(), rendered));
         if let Ok(sent) = timeout(self.store.settings.shown_after.unsigned_abs(), &mut sending).await {
             return sent;

@@ -15,7 +15,7 @@ use tracking_core::{
 };
 
 use super::{
-    Claimed, Ending,
+    ClaimedAttempt, Ending,
     flow::{InFlow, Kept, call_of, keep},
     outbox::publish_emitted,
     render::{Judged, Rendering},
@@ -300,7 +300,7 @@ fn walk(
 /// Keeps, forgets and releases kept variables as a response and the steps after it say, before a row says that these are over.
 pub(super) async fn change_kept_variables<B: Backend>(
     deliveries: &Deliveries<B>,
-    claimed: &Claimed,
+    claimed: &ClaimedAttempt,
     keep: Kept,
     forget: &[Box<str>],
 ) {
@@ -341,7 +341,7 @@ impl Followed {
 
 /// Decides on the continuation after a response, walks on to the next request, wait or end, and writes the place into the delivery's row.
 pub(super) fn after_response(
-    claimed: &Claimed,
+    claimed: &ClaimedAttempt,
     flow: &InFlow,
     row: &mut DeliveryRow,
     (judged, retry_after): (&Judged, Option<Duration>),

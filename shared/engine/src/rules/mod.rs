@@ -39,7 +39,7 @@ use tracking_core::{
     caller::{Caller, Owner},
     id::Id,
     json::Value,
-    matching::Candidate,
+    matching::RuleMatcher,
     offer::{Placement, placement},
     tracking_api::{RuleDefinition, Settings, TrackingApi},
     trigger::Trigger,
@@ -124,9 +124,9 @@ pub(crate) struct Rule {
 
 impl Rule {
     /// The rule as matching judges it.
-    pub(crate) fn candidate(&self) -> Candidate<'_> {
+    pub(crate) fn candidate(&self) -> RuleMatcher<'_> {
         let RuleHead { owner, live, secrets, .. } = &*self.head;
-        Candidate { id: &self.id, owner, definition: &self.definition, live: *live, secrets }
+        RuleMatcher { id: &self.id, owner, definition: &self.definition, live: *live, secrets }
     }
 }
 

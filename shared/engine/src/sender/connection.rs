@@ -19,7 +19,7 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
-use super::head::{Head, Oddities};
+use super::head::{Oddities, ResponseHead};
 
 /// The fault that a kept connection was closed before a byte of the response came.
 #[derive(Debug)]
@@ -85,12 +85,12 @@ enum State {
 pub(super) struct Watched<T> {
     inner: TokioIo<T>,
     state: State,
-    head: Head,
+    head: ResponseHead,
 }
 
 impl<T> Watched<T> {
     fn new(connection: T) -> Self {
-        Self { inner: TokioIo::new(connection), state: State::Fresh, head: Head::default() }
+        Self { inner: TokioIo::new(connection), state: State::Fresh, head: ResponseHead::default() }
     }
 
     /// Everything odd about the head of the last response. The client hands it on with the response.

@@ -60,7 +60,7 @@ impl Oddities {
 
 /// A head that is being read.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     oddities: Oddities,
     length: Length,
     line: Line,
@@ -94,7 +94,7 @@ enum Part {
     Over,
 }
 
-impl Head {
+impl ResponseHead {
     /// Everything odd about the head, also what is still to come.
     pub(super) fn oddities(&self) -> Oddities {
         self.oddities.clone()
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn f5_heads_that_never_end_are_too_long_and_bodies_are_not() {
         let hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         for _ in 0..MAX_BYTES / hint.len() {
             head.read(&mut hint.to_vec());
         }
@@ -234,7 +234,7 @@ mod tests {
     #[track_caller]
     fn check(response: &[u8], expected: Option<&str>) {
         for size in [1, 7, response.len()] {
-            let mut head = Head::default();
+            let mut head = ResponseHead::default();
             response.to_vec().chunks_mut(size).for_each(|bytes| head.read(bytes));
             assert_eq!(head.oddities().note().as_deref(), expected, "{}", String::from_utf8_lossy(response));
         }
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn case_a9_a_restart_forgets_the_oddities_of_the_last_response() {
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         let oddities = head.oddities();
         head.read(&mut b"HTTP/1.1 200 OK\r\nno header\r\nContent-Length: x\r\n\r\n".to_vec());
         assert!(oddities.note().is_some() && oddities.has_bad_length());
@@ -267,7 +267,7 @@ mod tests {
     fn case_a9_a13_returns_within_lines_are_blanks_and_a_transfer_encoding_of_http_1_0_is_passed_over() {
         let passed_on = |response: &str| {
             let mut bytes = response.as_bytes().to_vec();
-            let mut head = Head::default();
+            let mut head = ResponseHead::default();
             head.read(&mut bytes);
             (String::from_utf8(bytes).unwrap(), head.oddities().note())
         };
@@ -289,7 +289,7 @@ mod tests {
     /// The bytes that hyper reads of a response.
     fn passed_on(response: &str) -> String {
         let mut bytes = response.as_bytes().to_vec();
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         bytes.chunks_mut(3).for_each(|bytes| head.read(bytes));
         String::from_utf8(bytes).unwrap()
     }
@@ -308,7 +308,7 @@ mod tests {
         fn length(lines: &str, expected: &str, is_bad: bool) {
             let response = format!("HTTP/1.1 200 OK\r\n{lines}\r\nContent-Length: five");
             assert_eq!(passed_on(&response), format!("HTTP/1.1 200 OK\r\n{expected}\r\nContent-Length: five"));
-            let mut head = Head::default();
+            let mut head = ResponseHead::default();
             head.read(&mut response.into_bytes());
             assert_eq!(head.oddities().has_bad_length(), is_bad, "{lines}");
         }
@@ -321,7 +321,7 @@ mod tests {
             length(good, good, false);
         }
         let interim = "HTTP/1.1 103 E\r\nContent-Length: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n";
-        let mut head = Head::default();
+        let mut head = ResponseHead::default();
         head.read(&mut interim.as_bytes().to_vec());
         assert!(!head.oddities().has_bad_length(), "an interim response has no body");
     }

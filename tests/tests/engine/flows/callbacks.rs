@@ -103,7 +103,9 @@ async fn w17_a_callback_that_comes_before_its_step_is_read_when_the_step_begins(
 async fn w17_a_callback_that_comes_while_the_request_runs_is_read() {
     let mut world = begun(confirmed(listens())).await;
     let (engine, received) = (world.engine(), world.pick(1).pop().unwrap());
-    let Claiming::Send(claimed) = Box::pin(engine.worker().claim(&received)).await.unwrap() else { panic!("nothing to send") };
+    let ClaimOutcome::Send(claimed) = Box::pin(engine.worker().claim(&received)).await.unwrap() else {
+        panic!("nothing to send")
+    };
     let request = claimed.request().unwrap();
     let body = String::from_utf8(request.body.unwrap()).unwrap();
     let token = body.rsplit('/').next().unwrap().trim_end_matches("\"}").to_owned();

@@ -44,14 +44,14 @@ async fn w5_ten_thousand_deliveries_log_in_twice_with_a_token_that_is_revoked_on
         let engine = world.engine();
         let mut claimed = VecDeque::new();
         for received in picked {
-            if let Claiming::Send(one) = engine.worker().claim(&received).await.unwrap() {
+            if let ClaimOutcome::Send(one) = engine.worker().claim(&received).await.unwrap() {
                 claimed.push_back(one);
             }
         }
         while let Some(one) = claimed.pop_front() {
             let reply = seen.reply(&one.request().unwrap());
             let Some(next) = engine.deliveries().conclude(*one, reply.sent()).await.unwrap() else { continue };
-            if let Claiming::Send(one) = engine.worker().go_on(next).await.unwrap() {
+            if let ClaimOutcome::Send(one) = engine.worker().go_on(next).await.unwrap() {
                 claimed.push_back(one);
             }
         }
@@ -115,7 +115,7 @@ async fn w3_a_request_that_was_cut_off_is_charged_to_its_own_step() {
         world.post(&[event(&format!("chg_c{number}"), conversion, json!([transaction]))]).await.unwrap();
     }
     let first = world.pick(1).remove(0);
-    let Claiming::Send(login) = world.engine().worker().claim(&first).await.unwrap() else { panic!("it logs in") };
+    let ClaimOutcome::Send(login) = world.engine().worker().claim(&first).await.unwrap() else { panic!("it logs in") };
     assert!(login.request().unwrap().url.contains("login"));
     drop(login);
     world.restart();

@@ -67,12 +67,12 @@ async fn w4_between_two_steps_that_follow_at_once_nobody_goes_first() {
     let mut world = begun(flow(json!([call("one", "one?v={external_id}"), call("two", "two?v={external_id}")]))).await;
     let message = world.pick(1).remove(0);
     let engine = world.engine();
-    let Claiming::Send(one) = engine.worker().claim(&message).await.unwrap() else { panic!("it is sent") };
+    let ClaimOutcome::Send(one) = engine.worker().claim(&message).await.unwrap() else { panic!("it is sent") };
     let next = engine.deliveries().conclude(*one, OK.sent()).await.unwrap().expect("the next step follows at once");
     post(&world, 2..=2).await;
     world.work_all(&mut |_| OK).await;
     assert_eq!(paths(&world.arrivals), [""; 0], "the newer change waits");
-    let Claiming::Send(two) = engine.worker().go_on(next).await.unwrap() else { panic!("it goes on") };
+    let ClaimOutcome::Send(two) = engine.worker().go_on(next).await.unwrap() else { panic!("it goes on") };
     assert_eq!(two.request().unwrap().url, url("two?v=1"));
     assert!(engine.deliveries().conclude(*two, OK.sent()).await.unwrap().is_none());
     world.pass(SignedDuration::from_secs(5), &mut |_| OK).await;
@@ -84,7 +84,7 @@ async fn w4_a_process_that_dies_between_two_steps_holds_the_newer_change_up_for_
     let mut world = begun(flow(json!([call("one", "one?v={external_id}"), call("two", "two?v={external_id}")]))).await;
     let message = world.pick(1).remove(0);
     let engine = world.engine();
-    let Claiming::Send(one) = engine.worker().claim(&message).await.unwrap() else { panic!("it is sent") };
+    let ClaimOutcome::Send(one) = engine.worker().claim(&message).await.unwrap() else { panic!("it is sent") };
     assert!(engine.deliveries().conclude(*one, OK.sent()).await.unwrap().is_some());
     post(&world, 2..=2).await;
     world.pass(SignedDuration::from_secs(59), &mut |_| OK).await;

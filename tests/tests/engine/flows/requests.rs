@@ -66,7 +66,7 @@ async fn w16_each_request_s_events_have_their_own_event_id_and_a_repeat_has_the_
     let mut world = begun(flow(steps)).await;
     let received = world.pick(1).remove(0);
     let engine = world.engine();
-    let Claiming::Send(one) = engine.worker().claim(&received).await.unwrap() else { panic!("it is sent") };
+    let ClaimOutcome::Send(one) = engine.worker().claim(&received).await.unwrap() else { panic!("it is sent") };
     assert!(engine.deliveries().conclude(*one, OK.sent()).await.unwrap().is_some(), "the second step follows at once");
     // The process dies here: the message comes again, and with it the published events.
     let mut again = received;

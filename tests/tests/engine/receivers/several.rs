@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::{Claiming, Clock, Engine, Settings, backend::Received, rules::New, secrets::Vault};
+use tracking_engine::{ClaimOutcome, Clock, Engine, Settings, backend::Received, rules::New, secrets::Vault};
 use tracking_tests::world::HandClock;
 
 use super::*;
@@ -70,7 +70,7 @@ impl Several {
 }
 
 async fn work(engine: &Arc<Engine<Store>>, message: Received, reply: Reply) -> usize {
-    let Claiming::Send(claimed) = Box::pin(engine.worker().claim(&message)).await.unwrap() else { return 0 };
+    let ClaimOutcome::Send(claimed) = Box::pin(engine.worker().claim(&message)).await.unwrap() else { return 0 };
     tokio::task::yield_now().await;
     Box::pin(engine.deliveries().conclude(*claimed, reply.sent())).await.unwrap();
     1

@@ -17,7 +17,7 @@ const PUBLISHED: [&str; 2] = ["Conversion Result Received", "Delivery Ended"];
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Delivery {
     pub(super) id: String,
-    /// The rule's id until [`Seen`] is complete, then its key.
+    /// The rule's id until [`Observations`] is complete, then its key.
     #[serde(rename = "tracking_api_id")]
     pub(super) key: String,
     pub(super) conversion_id: String,
@@ -74,7 +74,7 @@ pub(super) struct Published {
 
 /// Everything that the demo saw.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(super) struct Observations {
     /// The deliveries with their logs.
     pub(super) deliveries: Vec<Delivery>,
     pub(super) requests: Vec<Request>,
@@ -97,7 +97,7 @@ pub(super) struct Difference {
 }
 
 /// Returns every difference; nothing if all is as owed.
-pub(super) fn differences(owed: &Owed, seen: &Seen) -> Vec<Difference> {
+pub(super) fn differences(owed: &Owed, seen: &Observations) -> Vec<Difference> {
     let mut found = deliveries(owed, &seen.deliveries);
     found.extend(requests(seen));
     found.extend(callbacks(seen));
@@ -185,7 +185,7 @@ fn take_optional(owed: &OwedRule, left: &mut Vec<&Delivery>) {
 
 /// Returns the differences between the received requests and the attempts in the log, for each delivery and for requests of no delivery
 /// (L1, Q1).
-fn requests(seen: &Seen) -> Vec<Difference> {
+fn requests(seen: &Observations) -> Vec<Difference> {
     let mut came: HashMap<(&str, &str), usize> = HashMap::new();
     let mut found = Vec::new();
     for request in &seen.requests {
@@ -216,7 +216,7 @@ fn requests(seen: &Seen) -> Vec<Difference> {
 }
 
 /// The differences between the callbacks that receivers sent and those that deliveries read: each once (W17).
-fn callbacks(seen: &Seen) -> Vec<Difference> {
+fn callbacks(seen: &Observations) -> Vec<Difference> {
     let mut found = Vec::new();
     for delivery in &seen.deliveries {
         let sent = seen.callbacks.iter().filter(|id| **id == delivery.id).count();

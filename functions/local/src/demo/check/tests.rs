@@ -48,11 +48,11 @@ fn request(key: &str, id: &str) -> Request {
 }
 
 /// Exactly the postbacks that are owed.
-fn seen() -> Seen {
+fn seen() -> Observations {
     let Value::Object(detail) = json!({"conversion_id": "cnv_2", "state": "failed", "attempts": 2, "reason": "…"}) else {
         panic!("an object")
     };
-    Seen {
+    Observations {
         deliveries: vec![
             ending(delivery("d1", "shop", "cnv_1", Some("trx_1"), "transaction_created", "chg_1"), "delivered", 1),
             ending(delivery("d2", "shop", "cnv_2", None, "conversion_updated", "chg_2"), "failed", 2),
@@ -68,7 +68,7 @@ fn seen() -> Seen {
 
 /// Checks the differences, as `rule: subject: owed | seen`.
 #[track_caller]
-fn check(owed: &Owed, seen: &Seen, expected: &[&str]) {
+fn check(owed: &Owed, seen: &Observations, expected: &[&str]) {
     let found = differences(owed, seen).into_iter();
     let found: Vec<_> = found.map(|d| format!("{}: {}: {} | {}", d.key, d.about, d.owed, d.seen)).collect();
     assert_eq!(found, expected);
@@ -182,7 +182,7 @@ fn f4_what_may_be_there_is_no_difference_but_what_is_more_is() {
     }
     check(&owed(), &seen, &["last: trx_8 transaction_updated chg_8: nothing | skipped, 0 requests"]);
     let owed = owed();
-    let last = |seen: &Seen| counted(&owed.rules["last"], seen.deliveries.iter().filter(|d| d.key == "last").collect());
+    let last = |seen: &Observations| counted(&owed.rules["last"], seen.deliveries.iter().filter(|d| d.key == "last").collect());
     assert_eq!(last(&seen), 3);
     seen.deliveries.pop();
     assert_eq!(last(&seen), 2);
@@ -209,6 +209,6 @@ fn a3_events_on_the_bus_are_owed_one_by_one() {
 
 #[test]
 fn q5_a_secret_in_an_answer_is_reported() {
-    let seen = Seen { leaks: vec!["/deliveries/d1".to_owned()], ..seen() };
+    let seen = Observations { leaks: vec!["/deliveries/d1".to_owned()], ..seen() };
     check(&owed(), &seen, &[": /deliveries/d1: no secret in any answer (Q5) | a secret's value"]);
 }

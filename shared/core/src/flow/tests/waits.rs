@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{super::wait::Due, *};
+use super::{super::wait::WaitEnd, *};
 use crate::{
     fault::Faults,
     template::{Allowed, Scope, sample},
@@ -24,8 +24,8 @@ fn due(wait: &Value, now: &str) -> Option<String> {
     let now: Timestamp = now.parse().unwrap();
     sample::in_scope(&sample::event(), None, |scope| {
         match wait.due(&Scope { now, steps: scope.steps.clone(), ..*scope }).unwrap() {
-            Due::Now => None,
-            Due::At(at) => Some(at.to_string()),
+            WaitEnd::Now => None,
+            WaitEnd::At(at) => Some(at.to_string()),
         }
     })
 }
@@ -67,7 +67,7 @@ fn w14_a_wait_after_the_last_time_there_is_ends_then_at_the_latest() {
         let wait = parse(&json!({"after": {"of": "event_at", "seconds": 10_368_000}})).unwrap();
         let now: Timestamp = "2026-11-22T09:00:00Z".parse().unwrap();
         let due = sample::in_scope(&event, None, |scope| wait.due(&Scope { now, steps: scope.steps.clone(), ..*scope }));
-        assert_eq!(due, Ok(Due::At("2027-03-22T09:00:00Z".parse().unwrap())), "120 days");
+        assert_eq!(due, Ok(WaitEnd::At("2027-03-22T09:00:00Z".parse().unwrap())), "120 days");
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 use tracking_core::{answer::Response, caller::Caller, id::Id, json};
 use tracking_embedded::{Durability, Limits, Store};
-use tracking_engine::{Claiming, Clock, Engine, Settings, backend::StoreError, rules::New, secrets::Vault};
+use tracking_engine::{ClaimOutcome, Clock, Engine, Settings, backend::StoreError, rules::New, secrets::Vault};
 
 /// Events that are posted in one step.
 const STEP: usize = 500;
@@ -63,7 +63,7 @@ impl LongLog {
                 )
                 .messages;
             try_join_all(picked.iter().map(|received| async move {
-                let Claiming::Send(claimed) = self.engine.worker().claim(received).await? else { return Ok(()) };
+                let ClaimOutcome::Send(claimed) = self.engine.worker().claim(received).await? else { return Ok(()) };
                 self.engine.deliveries().conclude(*claimed, Ok(Response::new(200, Vec::new(), Vec::new()))).await.map(drop)
             }))
             .await?;

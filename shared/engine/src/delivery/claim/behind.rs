@@ -17,7 +17,7 @@ use super::{
         owed::wake,
         walk::{AGAIN, Walker},
     },
-    Asking, View,
+    Claimant, View,
 };
 use crate::{
     backend::{Backend, Effects, Received, StoreError},
@@ -39,7 +39,7 @@ pub(in crate::delivery) fn finishes(definition: &RuleDefinition) -> bool {
 }
 
 /// Returns true if an older flow of the same subject is to end before this delivery sends its first request.
-pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> bool {
+pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Claimant<'_>, view: &View) -> bool {
     finishes(&asking.rule.definition) && {
         let request = deliveries.claim_request(asking, 0, deliveries.store.now());
         view.queue.is_behind(&request, &|entry| view.is_open(entry))
@@ -47,7 +47,7 @@ pub(super) fn is_behind<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<
 }
 
 /// The ack of the message of a delivery that is over, and a message that wakes the oldest delivery that waits for its end.
-pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Asking<'_>, view: &View) -> Effects {
+pub(super) fn release<B: Backend>(deliveries: &Deliveries<B>, asking: &Claimant<'_>, view: &View) -> Effects {
     let mut effects = asking.received.done();
     let now = deliveries.store.now();
     let is_waiting = |entry: &Entry| entry.id != asking.owed.id && view.records.contains_key(&entry.id) && view.is_open(entry);

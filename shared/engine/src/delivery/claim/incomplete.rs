@@ -2,7 +2,7 @@
 
 use tracking_core::delivery::State;
 
-use super::super::{Claiming, Deliveries, Ending};
+use super::super::{ClaimOutcome, Deliveries, Ending};
 use crate::{
     backend::{Backend, Received, StoreError},
     keys,
@@ -16,7 +16,7 @@ pub(super) async fn end<B: Backend>(
     deliveries: &Deliveries<B>,
     received: &Received,
     owed: &OwedDelivery,
-) -> Result<Claiming, StoreError> {
+) -> Result<ClaimOutcome, StoreError> {
     tracing::error!(delivery_id = %owed.id, "{GONE}");
     let row = deliveries.store.read_row::<DeliveryRow>(keys::delivery(&owed.id)).await?;
     let (attempts, max_attempts) = row.as_ref().map_or((0, 0), |(row, _)| (row.attempts, row.max_attempts));
@@ -24,5 +24,5 @@ pub(super) async fn end<B: Backend>(
     if !deliveries.end(received, ending, State::Failed, GONE).await? {
         return Err(StoreError::Contended(format!("delivery {}", owed.id)));
     }
-    Ok(Claiming::NothingToSend)
+    Ok(ClaimOutcome::NothingToSend)
 }

@@ -13,7 +13,7 @@ use tracking_core::{
 
 use super::{
     super::{group, outbox::publish_emitted, walk::AGAIN},
-    Asking, Ending, Step, View,
+    Claimant, Ending, Step, View,
 };
 use crate::{
     backend::{Backend, StoreError, Swap},
@@ -34,7 +34,7 @@ const NO_ROOM: SignedDuration = SignedDuration::from_secs(30);
 /// Lets a sendable delivery wait if its receiver is down. `None`: the receiver is not down. `attempt` is the delivery's next.
 pub(super) async fn wait<B: Backend>(
     deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
+    asking: &Claimant<'_>,
     view: &View,
     attempt: u32,
 ) -> Result<Option<Step>, StoreError> {
@@ -51,7 +51,7 @@ pub(super) async fn wait<B: Backend>(
 /// let go, the delivery looks again soon. `None`: it waits for something else, until `until`.
 pub(super) async fn wait_behind<B: Backend>(
     deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
+    asking: &Claimant<'_>,
     view: &View,
     until: Timestamp,
 ) -> Result<Option<Step>, StoreError> {
@@ -84,11 +84,11 @@ pub(super) async fn wait_behind<B: Backend>(
 /// Files a delivery under the receiver that it waits for, or ends it if it has waited as long as it may.
 async fn file<B: Backend>(
     deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
+    asking: &Claimant<'_>,
     view: &View,
     (outage, attempt): (&Outage, u32),
 ) -> Result<Step, StoreError> {
-    let Asking { received, owed, .. } = asking;
+    let Claimant { received, owed, .. } = asking;
     deliveries.receivers.pace.turn(&owed.owner).await;
     let now = deliveries.store.now();
     let known = view.records.get(&owed.id);
@@ -137,11 +137,11 @@ fn has_place(queue: &SubjectQueue, id: &DeliveryId, until: Timestamp) -> bool {
 /// Writes that a delivery waits for its receiver. `None`: somebody else has written its row.
 async fn write_row<B: Backend>(
     deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
+    asking: &Claimant<'_>,
     view: &View,
     (outage, wait): (&Outage, ReceiverWait),
 ) -> Result<Option<DeliveryRow>, StoreError> {
-    let Asking { owed, rule, flow, seal, .. } = asking;
+    let Claimant { owed, rule, flow, seal, .. } = asking;
     let known = view.records.get(&owed.id).cloned();
     let is_known = known.is_some();
     let row = deliveries.without_outbox(known).await?;
@@ -170,7 +170,7 @@ async fn write_row<B: Backend>(
 /// Ends a delivery that has waited for 72 hours.
 async fn end<B: Backend>(
     deliveries: &Deliveries<B>,
-    asking: &Asking<'_>,
+    asking: &Claimant<'_>,
     view: &View,
     (outage, attempts): (&Outage, u32),
 ) -> Result<Step, StoreError> {

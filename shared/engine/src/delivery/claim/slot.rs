@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::standstill::WaitCause;
 
-use super::{Asking, Step, View, Won};
+use super::{Claimant, Step, View, Won};
 use crate::{
     backend::{Backend, StoreError},
     delivery::Deliveries,
@@ -18,7 +18,7 @@ impl<B: Backend> Deliveries<B> {
     /// Lets an attempt wait for its slot, if its rule has a rate. `None`: it may go now.
     pub(super) async fn wait_for_slot(
         &self,
-        asking: &mut Asking<'_>,
+        asking: &mut Claimant<'_>,
         view: &View,
         won: &Won,
         now: Timestamp,
