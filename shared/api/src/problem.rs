@@ -91,12 +91,29 @@ pub struct Problem {
     challenge: Option<&'static str>,
     /// Seconds after which the request may succeed.
     retry_after: Option<NonZeroU32>,
+    /// `true` if a stored row that the request needs can't be read.
+    is_unreadable: bool,
 }
+
+/// The time in seconds after which a request that needs an unreadable row may succeed: people restore it.
+const RESTORING: Option<NonZeroU32> = NonZeroU32::new(3_600);
+
+/// An extension of a response: a stored row that the request needs can't be read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NeedsUnreadableRow;
 
 impl Problem {
     /// A problem with a sentence that names the fault and the allowed values.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), member: None, challenge: None, retry_after: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            member: None,
+            challenge: None,
+            retry_after: None,
+            is_unreadable: false,
+        }
     }
 
     /// Its status.
@@ -179,6 +196,9 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.get().into());
         }
+        if self.is_unreadable {
+            response.extensions_mut().insert(NeedsUnreadableRow);
+        }
         response
     }
 }
@@ -211,6 +231,10 @@ impl From<StoreError> for Problem {
     /// Our fault: the log has the reason, the caller only learns that it may try again.
     fn from(unavailable: StoreError) -> Self {
         tracing::error!(error = %unavailable, "a request failed");
+        if unavailable.is_unreadable() {
+            let why = "a stored row that this request needs can't be read, and has to be restored: the log names it";
+            return Self { retry_after: RESTORING, is_unreadable: true, ..Self::new(Kind::Unavailable, why) };
+        }
         let problem = Self::new(Kind::Unavailable, "the store is not available at the moment: send the request again");
         Self { retry_after: Some(NonZeroU32::MIN), ..problem }
     }

@@ -19,11 +19,11 @@ use tracking_core::{
 };
 
 use crate::{
-    backend::{Backend, Item, Key, StoreError, Swap, Swapped},
+    backend::{Backend, Item, Key, StoreError},
     idempotency, keys, random,
     refused::Refused,
     rows,
-    store::Store,
+    store::{Store, Update},
 };
 
 /// The longest that a trial waits for an answer, in seconds: the person who asked is waiting too.
@@ -52,8 +52,6 @@ pub(crate) const REPAIRS: Limit =
 pub(crate) const RESENDS: Limit =
     Limit { name: "resends", rates: &[Rate { most: 600, period: RatePeriod::Hour }], at_once: None };
 
-/// Attempts to change a usage that other requests of the same caller change at the same time. Each that fails lets another one through.
-const MAX_TRIES: usize = 100;
 /// The time between two dry trials of an affiliate that keeps on.
 const DRY_INTERVAL: SignedDuration = SignedDuration::from_millis(50);
 /// Dry trials that an affiliate may make at a go.
@@ -88,20 +86,24 @@ impl<B: Backend> Limits<B> {
     /// The limit is used up.
     pub(crate) async fn permit(&self, actor: &Actor, limit: &'static Limit) -> Result<Permit, Refused> {
         let permit = Permit { key: key(actor, limit), limit, lease: format!("{:016x}", random()) };
-        let mut stored = self.store.get_one(permit.key.clone()).await?;
-        for _ in 0..MAX_TRIES {
-            let mut usage = read(stored.as_ref())?;
-            if let Err(exceeded) = usage.take(limit, &permit.lease, self.store.now()) {
+        let charged = self.store.update(&permit.key, |usage: Option<Usage>| {
+            let mut usage = usage.unwrap_or_default();
+            Ok(match usage.take(limit, &permit.lease, self.store.now()) {
+                Ok(()) => Update::Put(item(&permit, &usage), Ok(())),
+                Err(exceeded) => Update::Keep(Err(exceeded)),
+            })
+        });
+        match charged.await {
+            Ok(Ok(())) => Ok(permit),
+            Ok(Err(exceeded)) => {
                 tracing::debug!(limit = limit.name, wait_seconds = exceeded.wait_seconds, "a caller is over a limit");
-                return Err(exceeded.into());
+                Err(exceeded.into())
             }
-            match self.store.swap_one(changed(&permit, stored.as_ref(), &usage)).await {
-                Swapped::Done => return Ok(permit),
-                Swapped::Conflict(newer) => stored = newer,
-                Swapped::Unavailable(error) => return Err(error.into()),
+            Err(StoreError::Contended(_)) => {
+                Err(Exceeded { allowed: format!("a few {} at the same moment", limit.name), wait_seconds: 1 }.into())
             }
+            Err(error) => Err(error.into()),
         }
-        Err(Exceeded { allowed: format!("a few {} at the same moment", limit.name), wait_seconds: 1 }.into())
     }
 
     /// Asks whether a caller may be charged for one use, and charges nothing.
@@ -109,8 +111,9 @@ impl<B: Backend> Limits<B> {
     /// # Errors
     /// The limit is used up.
     pub(crate) async fn may_permit(&self, actor: &Actor, limit: &'static Limit) -> Result<(), Refused> {
-        let stored = self.store.get_one(key(actor, limit)).await?;
-        Ok(read(stored.as_ref())?.take(limit, "", self.store.now())?)
+        let stored = self.store.read_row::<Usage>(key(actor, limit)).await?;
+        let mut usage = stored.map_or_else(Usage::default, |(usage, _)| usage);
+        Ok(usage.take(limit, "", self.store.now())?)
     }
 
     /// Gives a permit back, so that another use may run. If that fails, the lease ends by itself.
@@ -121,19 +124,11 @@ impl<B: Backend> Limits<B> {
     }
 
     async fn try_return(&self, permit: &Permit) -> Result<(), StoreError> {
-        let mut stored = self.store.get_one(permit.key.clone()).await?;
-        for _ in 0..MAX_TRIES {
-            let mut usage = read(stored.as_ref())?;
-            if !usage.release(&permit.lease) {
-                return Ok(());
-            }
-            match self.store.swap_one(changed(permit, stored.as_ref(), &usage)).await {
-                Swapped::Done => return Ok(()),
-                Swapped::Conflict(newer) => stored = newer,
-                Swapped::Unavailable(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let released = |usage: Option<Usage>| {
+            let mut usage = usage.unwrap_or_default();
+            Ok(if usage.release(&permit.lease) { Update::Put(item(permit, &usage), ()) } else { Update::Keep(()) })
+        };
+        self.store.update(&permit.key, released).await
     }
 
     /// Charges an affiliate for one use of a limit without leases; an admin has none.
@@ -167,14 +162,8 @@ fn key(actor: &Actor, limit: &Limit) -> Key {
     }
 }
 
-fn read(stored: Option<&Item>) -> Result<Usage, StoreError> {
-    Ok(stored.map(rows::read_item).transpose()?.unwrap_or_default())
-}
-
-fn changed(permit: &Permit, stored: Option<&Item>, usage: &Usage) -> Swap {
-    let key = permit.key.clone();
-    let new = Item { expires: Some(usage.ends(permit.limit)), ..rows::item(key.clone(), usage) };
-    Swap { key, expect: stored.map(|item| item.rev), new: Some(new) }
+fn item(permit: &Permit, usage: &Usage) -> Item {
+    Item { expires: Some(usage.ends(permit.limit)), ..rows::item(permit.key.clone(), usage) }
 }
 
 /// The dry trials of affiliates in this process: for each the time at which its burst is whole again.

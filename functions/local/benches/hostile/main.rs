@@ -179,7 +179,7 @@ fn large(peak: Memory) -> (bool, String) {
 /// Prints limits, each with `true` if it was kept. Returns true if all were kept.
 fn are_kept(limits: &[(bool, String)]) -> bool {
     for (kept, limit) in limits {
-        say(&format!("{} {limit}", if *kept { "kept:" } else { "PASSED:" }));
+        say(&format!("{} {limit}", if *kept { "kept:" } else { "EXCEEDED:" }));
     }
     limits.iter().all(|(kept, _)| *kept)
 }

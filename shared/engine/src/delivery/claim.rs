@@ -30,7 +30,7 @@ use super::{
     standby::Standby,
 };
 use crate::{
-    backend::{Backend, Item, Key, Lane, Received, StoreError, Swap, Swapped},
+    backend::{Backend, Key, Lane, Received, StoreError, Swap, Swapped},
     delivery::Deliveries,
     keys,
     rows::{self, DeliveryRow, OwedDelivery},
@@ -370,8 +370,8 @@ impl<B: Backend> Deliveries<B> {
 
     /// Writes a subject queue if nobody else has changed it since it was read.
     pub(crate) async fn swap_queue(&self, key: Key, rev: Option<u64>, queue: &SubjectQueue, now: Timestamp) -> Swapped {
-        let item = Item { expires: Some(now + self.store.memory()), ..rows::item(key.clone(), queue) };
-        self.store.swap_one(Swap { key, expect: rev, new: Some(item) }).await
+        let new = Some(self.store.queue_item(key.clone(), queue, now));
+        self.store.swap_one(Swap { key, expect: rev, new }).await
     }
 
     /// Publishes a row's outbox and returns the row without it: the next attempt writes a new one.

@@ -7,19 +7,17 @@ use std::sync::atomic::Ordering;
 
 use tracking_core::{
     delivery::State,
-    subject_queue::{GivenBack, Present, Return, SubjectQueue},
+    subject_queue::{GivenBack, Return, SubjectQueue},
 };
 
 use super::ClaimedAttempt;
 use crate::{
     backend::{Backend, Effects, StoreError},
     delivery::Deliveries,
-    keys, rows,
+    keys,
     sender::OurFault,
+    store::Update,
 };
-
-/// The attempts to write a subject queue while others write it.
-const TRIES: usize = 10;
 
 impl<B: Backend> Deliveries<B> {
     /// Gives a claim back and lets the delivery wait.
@@ -54,27 +52,20 @@ impl<B: Backend> Deliveries<B> {
     /// Writes the subject queue without the claim.
     async fn uncount(&self, claimed: &ClaimedAttempt) -> Result<GivenBack, StoreError> {
         let key = keys::subject_queue(&claimed.owed.id, &claimed.rule.id, &claimed.owed.event.known().subject());
-        for _ in 0..TRIES {
-            let now = self.store.now();
-            let read = self.store.get_one(key.clone()).await?;
-            let rev = read.as_ref().map(|item| item.rev);
-            let queue: SubjectQueue = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
+        let uncounted = |queue: Option<SubjectQueue>| {
             let given = Return {
                 id: &claimed.owed.id,
                 attempt: claimed.attempt,
                 base: claimed.base,
                 receive_id: &claimed.received.receive_id,
-                present: Present { now, ..self.store.present() },
+                present: self.store.present(),
             };
-            let Some(back) = queue.give_back(&given) else {
-                return Err(StoreError::Unavailable(
-                    "an attempt that could not leave stays counted: its claim is not held by it alone".to_owned(),
-                ));
-            };
-            if self.swap_queue(key.clone(), rev, &back.queue, now).await.is_done()? {
-                return Ok(back);
-            }
-        }
-        Err(StoreError::Contended("the subject queue of an attempt that could not leave".to_owned()))
+            let back = queue.unwrap_or_default().give_back(&given).ok_or_else(|| {
+                let why = "an attempt that could not leave stays counted: its claim is not held by it alone";
+                StoreError::Unavailable(why.to_owned())
+            })?;
+            Ok(Update::Put(self.store.queue_item(key.clone(), &back.queue, self.store.now()), back))
+        };
+        self.store.update(&key, uncounted).await
     }
 }

@@ -24,9 +24,10 @@ use super::{
 use crate::{
     backend::{Backend, Received, StoreError, Swap},
     delivery::Deliveries,
-    keys, rows,
+    keys,
     rows::{DeliveryRow, OwedDelivery},
     rules::{Rule, kept::KeptChange},
+    store::Update,
 };
 
 /// The pause after somebody else wrote the row.
@@ -39,8 +40,6 @@ const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_SPREAD_MS: u64 = 3_000;
 /// The longest time between two such looks: it grows with the time that has been waited.
 const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
-/// The tries to write a subject queue while others write it.
-const PLACE_TRIES: usize = 10;
 
 /// The next request, if there is one now.
 pub(crate) enum WalkedOn {
@@ -220,16 +219,15 @@ impl<B: Backend> Walker<'_, B> {
     ) -> Result<Option<T>, StoreError> {
         let (store, owed) = (&self.deliveries.store, self.owed);
         let key = keys::subject_queue(&owed.id, &owed.rule, &owed.event.known().subject());
-        for _ in 0..PLACE_TRIES {
-            let read = store.get_one(key.clone()).await?;
-            let rev = read.as_ref().map(|item| item.rev);
-            let queue: SubjectQueue = read.map(|item| rows::read_item(&item)).transpose()?.unwrap_or_default();
-            let Some((changed, said)) = change(&queue) else { return Ok(None) };
-            if changed == queue || self.deliveries.swap_queue(key.clone(), rev, &changed, store.now()).await.is_done()? {
-                return Ok(Some(said));
-            }
-        }
-        Err(StoreError::Contended(format!("the subject queue of delivery {}", owed.id)))
+        let changed = |stored: Option<SubjectQueue>| {
+            let queue = stored.unwrap_or_default();
+            Ok(match change(&queue) {
+                None => Update::Keep(None),
+                Some((changed, said)) if changed == queue => Update::Keep(Some(said)),
+                Some((changed, said)) => Update::Put(store.queue_item(key.clone(), &changed, store.now()), Some(said)),
+            })
+        };
+        store.update(&key, changed).await
     }
 
     /// Writes the place of a delivery that goes on at a time, for a reason, and defers its message to that time.

@@ -21,7 +21,7 @@ use crate::{
     backend::{Ack, Backend, Effects, Item, Key, Message, Order, Partition, Range, Received, StoreError, Swap, Swapped},
     keys, random, rows,
     rules::{Refused, Rule},
-    store::Store,
+    store::{Store, Update},
 };
 
 /// The beginning of an id that has a row. Messages of earlier versions have other ids, and no row.
@@ -30,8 +30,6 @@ const PREFIX: &str = "rpl_";
 const BEGINNING: SignedDuration = SignedDuration::from_secs(60);
 /// The wait before a first step looks for its row again.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
-/// The tries to change a row that others change.
-const TRIES: usize = 10;
 
 /// The kind: deliveries are resent, or the deliveries that kept events owe are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +144,8 @@ impl<B: Backend> Replays<B> {
     /// # Errors
     /// Not found; or the store is unavailable.
     pub async fn so_far(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
-        Ok(self.seen_replay(caller, id).await?.0.view())
+        let found = self.replay_row(id).await?.filter(|(row, _)| caller.sees(&row.owner));
+        Ok(found.ok_or(Refused::NotFound)?.0.view())
     }
 
     /// Stops a replay or a backfill before its next step. Deliveries that it has resent stay sent.
@@ -154,24 +153,18 @@ impl<B: Backend> Replays<B> {
     /// # Errors
     /// Not found; already over; or the store is unavailable.
     pub async fn cancel(&self, caller: &Caller, id: &Id) -> Result<Value, Refused> {
-        for _ in 0..TRIES {
-            let (mut row, rev) = self.seen_replay(caller, id).await?;
+        let stopped = |found: Option<ReplayRow>| {
+            let mut row = found.filter(|row| caller.sees(&row.owner)).ok_or(Refused::NotFound)?;
             if row.standing != Standing::Running {
                 return Err(Refused::Conflict("it is over: only one that runs can be stopped".to_owned()));
             }
             row.end(Standing::Cancelled, Some("a person stopped it"), self.store.now());
-            if self.swap_replay(&row, rev).await?.is_none() {
-                self.free_rule(&row).await?;
-                tracing::info!(tracking_api_id = %row.rule, replay_id = %row.id, "a replay or backfill was stopped");
-                return Ok(row.view());
-            }
-        }
-        Err(StoreError::Contended("the replay".to_owned()).into())
-    }
-
-    async fn seen_replay(&self, caller: &Caller, id: &Id) -> Result<(ReplayRow, u64), Refused> {
-        let found = self.replay_row(id).await?;
-        found.filter(|(row, _)| caller.sees(&row.owner)).ok_or(Refused::NotFound)
+            Ok(Update::Put(self.replay_item(&row), row))
+        };
+        let row = self.store.update(&keys::replay(id), stopped).await?;
+        self.free_rule(&row).await?;
+        tracing::info!(tracking_api_id = %row.rule, replay_id = %row.id, "a replay or backfill was stopped");
+        Ok(row.view())
     }
 
     async fn replay_row(&self, id: &Id) -> Result<Option<(ReplayRow, u64)>, StoreError> {
@@ -306,30 +299,22 @@ impl<B: Backend> Replays<B> {
     /// Changes a row unless `change` returns false; one that is over frees its rule.
     async fn change_replay(&self, id: &str, change: impl Fn(&mut ReplayRow, Timestamp) -> bool) -> Result<(), StoreError> {
         let Some(id) = replay_id(id) else { return Ok(()) };
-        let mut current = self.replay_row(&id).await?;
-        for _ in 0..TRIES {
-            let Some((mut row, rev)) = current else { return Ok(()) };
-            if change(&mut row, self.store.now())
-                && let Some(other) = self.swap_replay(&row, rev).await?
-            {
-                current = Some(other);
-                continue;
-            }
-            return if row.standing == Standing::Running { Ok(()) } else { self.free_rule(&row).await };
+        let changed = |found: Option<ReplayRow>| {
+            let Some(mut row) = found else { return Ok::<_, StoreError>(Update::Keep(None)) };
+            let is_changed = change(&mut row, self.store.now());
+            Ok(if is_changed { Update::Put(self.replay_item(&row), Some(row)) } else { Update::Keep(Some(row)) })
+        };
+        match self.store.update(&keys::replay(&id), changed).await? {
+            Some(row) if row.standing != Standing::Running => self.free_rule(&row).await,
+            _ => Ok(()),
         }
-        Err(StoreError::Contended(format!("replay {id}")))
     }
 
-    /// Writes a row. Returns the stored one instead if somebody else was faster.
-    async fn swap_replay(&self, row: &ReplayRow, rev: u64) -> Result<Option<(ReplayRow, u64)>, StoreError> {
+    /// A row as an item: it expires once the replay is over.
+    fn replay_item(&self, row: &ReplayRow) -> Item {
         let mut item = rows::item(keys::replay(&row.id), row);
         item.expires = row.ended_at.map(|ended| ended + self.store.settings.log_retention);
-        match self.store.swap_one(Swap { key: item.key.clone(), expect: Some(rev), new: Some(item) }).await {
-            Swapped::Done => Ok(None),
-            Swapped::Conflict(Some(item)) => Ok(Some((rows::read_item(&item)?, item.rev))),
-            Swapped::Conflict(None) => Err(StoreError::Contended(format!("replay {}", row.id))),
-            Swapped::Unavailable(error) => Err(error),
-        }
+        item
     }
 
     /// Removes the name of one that is over. A name that is left blocks no other.

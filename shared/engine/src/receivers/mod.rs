@@ -1,8 +1,8 @@
 //! The receivers' health: those that are down, the deliveries that wait for them, and the events published about them (B1–B6).
 //!
 //! A receiver has a row from its first failure on. Decisions are core's ([`Health`]); here a process counts attempts in memory, and writes
-//! the row by compare-and-set while something is bad or when the state changes. An attempt that is answered writes nothing, and reads the row
-//! at most once in two seconds; where one process has the store for itself, once.
+//! the row by compare-and-set while something is bad or when the state changes. An attempt that is answered writes nothing unless failures came
+//! before it, and reads the row at most once in two seconds; where one process has the store for itself, once.
 //!
 //! Deliveries that wait for a receiver are in its queue ([`queue`]), oldest first. A sweep looks after every receiver that is not well
 //! ([`recovery`]): it begins probes, renews lost ones, lets go the deliveries that are left, and publishes what a crash left in a row's

@@ -9,13 +9,11 @@ use tracking_core::{delivery::DeliveryId, tracking_api::Binding};
 
 use super::{Rule, Rules};
 use crate::{
-    backend::{Backend, StoreError, Swap},
+    backend::{Backend, Item, StoreError},
     keys, rows,
-    secrets::Place,
+    secrets::{Place, SealingKey},
+    store::Update,
 };
-
-/// The tries to write them while others write them.
-const TRIES: usize = 10;
 
 /// The kept variables of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,8 +85,12 @@ impl<B: Backend> Rules<B> {
         if rule.definition.plan.kept_variables().is_empty() {
             return Ok(KeptVariables::default());
         }
-        let (row, _) = self.kept_row(rule).await?;
-        let values = self.opened(rule, &row).await?;
+        let stored = self.store.read_row(keys::kept(&rule.id)).await?;
+        let row = of_version(rule, stored.map(|(row, _)| row));
+        if row.values.is_empty() {
+            return Ok(KeptVariables::default());
+        }
+        let values = opened(&*self.vault.key().await?, rule, &row, self.store.now());
         let hidden = values.keys().filter(|name| row.values.get(*name).is_some_and(|value| value.hidden)).cloned().collect();
         Ok(KeptVariables { values, hidden })
     }
@@ -104,21 +106,18 @@ impl<B: Backend> Rules<B> {
         (delivery, read): (&DeliveryId, &BTreeMap<String, String>),
         until: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        for _ in 0..TRIES {
-            let (mut row, rev) = self.kept_row(rule).await?;
-            let now = self.store.now();
+        let leased = |stored: Option<KeptRow>| {
+            let (mut row, now) = (of_version(rule, stored), self.store.now());
             if let Some(lease) = row.lease.as_ref().filter(|lease| lease.until > now && lease.delivery != *delivery) {
-                return Ok(Some(lease.until));
+                return Ok(Update::Keep(Some(lease.until)));
             }
             if row.values.iter().any(|(name, value)| value.until > now && !read.contains_key(name)) {
-                return Ok(Some(now));
+                return Ok(Update::Keep(Some(now)));
             }
             row.lease = Some(Lease { delivery: delivery.clone(), until });
-            if self.write_kept(rule, row, rev).await? {
-                return Ok(None);
-            }
-        }
-        Err(StoreError::Contended(format!("the kept variables of rule {}", rule.id)))
+            Ok(Update::Put(row.item(rule, now), None))
+        };
+        self.store.update(&keys::kept(&rule.id), leased).await
     }
 
     /// Changes kept variables, if there is anything to change.
@@ -129,14 +128,13 @@ impl<B: Backend> Rules<B> {
         if change.is_empty() {
             return Ok(());
         }
-        for _ in 0..TRIES {
-            let (mut row, rev) = self.kept_row(rule).await?;
+        let key = self.vault.key().await?;
+        let changed = |stored: Option<KeptRow>| {
+            let (mut row, now) = (of_version(rule, stored), self.store.now());
             let before = row.clone();
-            let now = self.store.now();
             row.values.retain(|_, value| value.until > now);
-            let values = self.opened(rule, &row).await?;
+            let values = opened(&key, rule, &row, now);
             row.values.retain(|name, _| change.forget.get(name).is_none_or(|read| values.get(name) != Some(read)));
-            let key = self.vault.key().await?;
             for (name, KeptText { value, seconds, is_hidden }) in &change.keep {
                 let sealed = key.seal(place(rule, name), &binding(rule), value);
                 let until = now + SignedDuration::from_secs((*seconds).into());
@@ -145,44 +143,34 @@ impl<B: Backend> Rules<B> {
             if change.release.is_some() && row.lease.as_ref().map(|lease| &lease.delivery) == change.release.as_ref() {
                 row.lease = None;
             }
-            if row == before || self.write_kept(rule, row, rev).await? {
-                return Ok(());
-            }
-        }
-        Err(StoreError::Contended(format!("the kept variables of rule {}", rule.id)))
-    }
-
-    async fn opened(&self, rule: &Rule, row: &KeptRow) -> Result<BTreeMap<String, String>, StoreError> {
-        let now = self.store.now();
-        if row.values.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let key = self.vault.key().await?;
-        let counting = row.values.iter().filter(|(_, value)| value.until > now);
-        // A value that does not open counts as missing: it is set again.
-        let open = |(name, value): (&String, &KeptValue)| {
-            Some((name.clone(), key.open(place(rule, name), Some(&binding(rule)), &value.sealed).ok()?))
+            Ok(if row == before { Update::Keep(()) } else { Update::Put(row.item(rule, now), ()) })
         };
-        Ok(counting.filter_map(open).collect())
+        self.store.update(&keys::kept(&rule.id), changed).await
     }
+}
 
-    /// The row for the present version of the rule, and its revision.
-    async fn kept_row(&self, rule: &Rule) -> Result<(KeptRow, Option<u64>), StoreError> {
-        let item = self.store.get_one(keys::kept(&rule.id)).await?;
-        let rev = item.as_ref().map(|item| item.rev);
-        let row: Option<KeptRow> = item.map(|item| rows::read_item(&item)).transpose()?;
-        let version = rule.head.version;
-        let row = row.filter(|row| row.version == version);
-        Ok((row.unwrap_or_else(|| KeptRow { version, ..KeptRow::default() }), rev))
+impl KeptRow {
+    /// The row as an item: it expires a day after its last value and its lease.
+    fn item(&self, rule: &Rule, now: Timestamp) -> Item {
+        let last = self.values.values().map(|value| value.until).chain(self.lease.as_ref().map(|lease| lease.until)).max();
+        let expires = last.unwrap_or(now) + SignedDuration::from_hours(24);
+        Item { expires: Some(expires), ..rows::item(keys::kept(&rule.id), self) }
     }
+}
 
-    /// Writes the row. Returns false if somebody else has written it since it was read.
-    async fn write_kept(&self, rule: &Rule, row: KeptRow, rev: Option<u64>) -> Result<bool, StoreError> {
-        let last = row.values.values().map(|value| value.until).chain(row.lease.as_ref().map(|lease| lease.until)).max();
-        let mut item = rows::item(keys::kept(&rule.id), &row);
-        item.expires = Some(last.unwrap_or_else(|| self.store.now()) + SignedDuration::from_hours(24));
-        self.store.swap_one(Swap { key: keys::kept(&rule.id), expect: rev, new: Some(item) }).await.is_done()
-    }
+/// The row for the present version of the rule: a stored one, or a new one.
+fn of_version(rule: &Rule, stored: Option<KeptRow>) -> KeptRow {
+    let version = rule.head.version;
+    stored.filter(|row| row.version == version).unwrap_or_else(|| KeptRow { version, ..KeptRow::default() })
+}
+
+/// The values of a row that count now. One that does not open counts as missing: it is set again.
+fn opened(key: &SealingKey, rule: &Rule, row: &KeptRow, now: Timestamp) -> BTreeMap<String, String> {
+    let counting = row.values.iter().filter(|(_, value)| value.until > now);
+    let open = |(name, value): (&String, &KeptValue)| {
+        Some((name.clone(), key.open(place(rule, name), Some(&binding(rule)), &value.sealed).ok()?))
+    };
+    counting.filter_map(open).collect()
 }
 
 fn place<'a>(rule: &'a Rule, name: &'a str) -> Place<'a> {

@@ -239,8 +239,12 @@ impl<B: Backend> Rules<B> {
 
     /// The rule and its head's revision, if the caller may see it (V2).
     pub(crate) async fn visible(&self, caller: &Caller, id: &Id) -> Result<(Rule, u64), Refused> {
-        let found = self.read_rule_if(id, |head| caller.sees(&head.owner)).await?;
-        found.ok_or(Refused::NotFound)
+        match self.read_rule_if(id, |head| caller.sees(&head.owner)).await {
+            Ok(found) => found.ok_or(Refused::NotFound),
+            // The owner of an unreadable rule is not known: it may be another affiliate.
+            Err(error) if error.is_unreadable() && *caller != Caller::Admin => Err(Refused::NotFound),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The rule as the store has it now, with its head's revision.

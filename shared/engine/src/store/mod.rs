@@ -4,10 +4,14 @@
 mod aside;
 pub(crate) mod rejected;
 pub(crate) mod unreadable;
+mod update;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
-use tracking_core::{delivery::DeliveryId, subject_queue::Present};
+use tracking_core::{
+    delivery::DeliveryId,
+    subject_queue::{Present, SubjectQueue},
+};
 
 use crate::{
     Clock, Settings,
@@ -20,6 +24,7 @@ use crate::{
 use aside::LatelyAside;
 use rejected::RejectedRoom;
 use unreadable::UnreadableKeys;
+pub(crate) use update::Update;
 
 /// The time for which queues and closed holds are remembered at least: P2's horizon.
 pub(crate) const MEMORY: SignedDuration = SignedDuration::from_hours(24 * 400);
@@ -105,6 +110,11 @@ impl<B: Backend> Store<B> {
     /// The time for which a step that must never be done twice is remembered.
     pub(crate) fn memory(&self) -> SignedDuration {
         MEMORY.max(self.settings.log_retention)
+    }
+
+    /// A subject queue as an item that is written now.
+    pub(crate) fn queue_item(&self, key: Key, queue: &SubjectQueue, now: Timestamp) -> Item {
+        Item { expires: Some(now + self.memory()), ..rows::item(key, queue) }
     }
 
     /// A delivery's row as an item: it expires once it is over, and the sparse index lists it while it is open, so that it is found when
