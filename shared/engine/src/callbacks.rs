@@ -3,11 +3,14 @@
 //! Their senders have no account here. A token that is not ours is refused before anything is read; an accepted request is stored before
 //! its sender is answered.
 
+mod share;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
+    caller::Owner,
     delivery::DeliveryId,
     flow::{CallbackTurn, Incoming, MAX_CALLBACKS, Progress},
     limit::Exceeded,
@@ -23,6 +26,7 @@ use crate::{
     rules::Rule,
     store::Store,
 };
+use share::{CallbackShares, REQUEST_BYTES};
 
 /// The most deliveries that take one webhook (W18).
 const MAX_MATCHED: usize = 20;
@@ -37,9 +41,12 @@ const TAKEN_KEPT: SignedDuration = SignedDuration::from_hours(72);
 /// The `Retry-After` for a sender of too many callbacks, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 60;
 
-/// A callback that may be taken.
+/// The most bytes of requests that are stored for one run of a step.
+const MAX_RUN_BYTES: usize = 256 * 1_024;
+
+/// A callback that may be taken, and its rule.
 #[derive(Debug)]
-pub struct Callback(Token);
+pub struct Callback(Token, Rule);
 
 /// A webhook that may be taken.
 #[derive(Debug)]
@@ -50,58 +57,70 @@ pub struct Webhook(Rule);
 pub struct Callbacks<B> {
     store: Arc<Store<B>>,
     deliveries: Arc<Deliveries<B>>,
+    shares: CallbackShares,
 }
 
 impl<B: Backend> Callbacks<B> {
     /// The service over these.
     pub(crate) fn new(deliveries: &Arc<Deliveries<B>>) -> Self {
-        Self { store: Arc::clone(&deliveries.store), deliveries: Arc::clone(deliveries) }
+        Self { store: Arc::clone(&deliveries.store), deliveries: Arc::clone(deliveries), shares: CallbackShares::default() }
     }
 
-    /// The callback that a token names. `None`, without a read, if the token is not ours.
+    /// The callback that a token names. `None`, without a read, if the token is not ours. It is paid for from the share of the rule's
+    /// owner, before its body is read.
     ///
     /// # Errors
-    /// The key can't be had.
-    pub async fn find(&self, token: &str) -> Result<Option<Callback>, StoreError> {
-        Ok(Token::read(&*self.deliveries.rules.sealing_key().await?, token).map(Callback))
+    /// The rule is switched off, the owner's share is used up, or the store is unavailable.
+    pub async fn find(&self, token: &str) -> Result<Option<Callback>, Refused> {
+        let Some(token) = Token::read(&*self.deliveries.rules.sealing_key().await?, token) else { return Ok(None) };
+        let rule = self.deliveries.rules.read_rule(&token.rule).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
+        let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
+        self.pay(&rule.head.owner, REQUEST_BYTES)?;
+        Ok(Some(Callback(token, rule)))
+    }
+
+    /// Pays for bytes from an owner's share.
+    fn pay(&self, owner: &Owner, bytes: usize) -> Result<(), Refused> {
+        Ok(self.shares.take(owner, bytes, self.store.now())?)
     }
 
     /// Takes a callback (W17). A repeat is taken again, and changes nothing.
     ///
     /// # Errors
-    /// The step is over, the proof is missing, or the step has had [`MAX_CALLBACKS`] callbacks.
-    pub async fn take(&self, Callback(token): &Callback, request: IncomingRequest) -> Result<(), Refused> {
-        let rules = &self.deliveries.rules;
-        let rule = rules.read_rule(&token.rule).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
-        let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
+    /// The step is over, the proof is missing, the owner's share is used up, or the step has had [`MAX_CALLBACKS`] callbacks or 256 KiB.
+    pub async fn take(&self, Callback(token, rule): &Callback, request: IncomingRequest) -> Result<(), Refused> {
+        self.pay(&rule.head.owner, request.body.len())?;
         let listen = rule.definition.plan.listen(&token.step).ok_or_else(|| gone("the Tracking API has no such step"))?;
         if listen.verifies() {
-            let judged = self.judged(&rule, std::slice::from_ref(&token.step), &request).await?;
+            let judged = self.judged(rule, std::slice::from_ref(&token.step), &request).await?;
             proven(judged.first().and_then(|judged| judged.is_proven))?;
         }
-        self.accept(&rule, &token.delivery, token.turn(), &request).await
+        self.accept(rule, &token.delivery, token.turn(), &request).await
     }
 
-    /// The webhook of this id, if a rule has it. A text that can't be such an id is not looked for.
+    /// The webhook of this id, if a rule has it. A text that can't be such an id is not looked for. It is paid for from the share of the
+    /// rule's owner, before its body is read.
     ///
     /// # Errors
-    /// The store is unavailable.
-    pub async fn find_webhook(&self, webhook: &str) -> Result<Option<Webhook>, StoreError> {
+    /// The owner's share is used up, or the store is unavailable.
+    pub async fn find_webhook(&self, webhook: &str) -> Result<Option<Webhook>, Refused> {
         let digits = webhook.strip_prefix("whk_").unwrap_or_default();
         if digits.len() != WEBHOOK_DIGITS || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
         let Some(item) = self.store.get_one(keys::webhook(webhook)).await? else { return Ok(None) };
         let rule = self.deliveries.rules.read_rule(&rows::read_item(&item)?).await?.map(|(rule, _)| rule);
-        Ok(rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook)).map(Webhook))
+        let rule = rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook));
+        rule.map(|rule| self.pay(&rule.head.owner, REQUEST_BYTES).map(|()| Webhook(rule))).transpose()
     }
 
     /// Takes a webhook of a rule for every delivery that waits for its value (W18). Returns the number of these deliveries. A
     /// repeat for which none waits any more gets the first answer again.
     ///
     /// # Errors
-    /// The proof is missing, or no delivery waits for it: its sender is to repeat it.
+    /// The proof is missing, no delivery waits for it, or one of those that wait can't take more now: its sender is to repeat it.
     pub async fn take_webhook(&self, Webhook(rule): &Webhook, request: IncomingRequest) -> Result<usize, Refused> {
+        self.pay(&rule.head.owner, request.body.len())?;
         let steps: Vec<String> = rule.definition.plan.webhooks().map(|(step, _)| step.to_owned()).collect();
         let judged = self.judged(rule, &steps, &request).await?;
         let is_proven = |judged: &Judged| judged.is_proven == Some(true);
@@ -109,7 +128,7 @@ impl<B: Backend> Callbacks<B> {
             let unknown = judged.iter().any(|judged| judged.is_proven.is_none());
             proven(if unknown { None } else { Some(false) })?;
         }
-        let mut taken = 0;
+        let (mut taken, mut full) = (0, None);
         for name in judged.into_iter().filter(is_proven).filter_map(|judged| judged.awaited) {
             let waiting = self.awaiting(rule, &name).await?;
             let accepted = waiting.iter().map(|(id, step, run, serial)| {
@@ -120,18 +139,25 @@ impl<B: Backend> Callbacks<B> {
                 match outcome {
                     Ok(()) => taken += 1,
                     Err(Refused::Unavailable(error)) => return Err(error.into()),
+                    Err(Refused::TooMany(exceeded)) => full = Some(exceeded),
                     Err(_) => {}
                 }
             }
         }
-        let key = keys::webhook_taken(&rule.id, &request.name());
-        if taken == 0 {
-            let before = self.store.get_one(key).await?.ok_or(Refused::NotFound)?;
-            return Ok(rows::read_item(&before)?);
+        if let Some(exceeded) = full {
+            // Those that took it know it when it comes again.
+            return Err(exceeded.into());
         }
-        let expires = Some(self.store.now() + TAKEN_KEPT);
-        let put = vec![Item { expires, ..rows::item(key, &taken) }];
-        self.store.commit_one(Effects { put, ..Effects::default() }).await?;
+        let key = keys::webhook_taken(&rule.id, &request.name());
+        let before = self.store.read_row::<usize>(key.clone()).await?.map(|(before, _)| before);
+        if taken == 0 {
+            return before.ok_or(Refused::NotFound);
+        }
+        if before != Some(taken) {
+            let expires = Some(self.store.now() + TAKEN_KEPT);
+            let put = vec![Item { expires, ..rows::item(key, &taken) }];
+            self.store.commit_one(Effects { put, ..Effects::default() }).await?;
+        }
         Ok(taken)
     }
 
@@ -225,17 +251,24 @@ impl<B: Backend> Callbacks<B> {
         let prefix = keys::callbacks(delivery, turn);
         let (partition, range) = (Partition::Table(prefix.partition), Range::prefix(&prefix.sort));
         let before = self.store.backend().query(&partition, &range, Order::Ascending, MAX_CALLBACKS).await?;
-        if before.len() >= MAX_CALLBACKS {
-            let allowed = format!("{MAX_CALLBACKS} callbacks of a step");
+        let stored: usize =
+            before.iter().filter_map(|item| self.store.readable::<CallbackRow>(item)).map(|row| row.stored_bytes()).sum();
+        if before.len() >= MAX_CALLBACKS || stored + request.body.len() > MAX_RUN_BYTES {
+            let allowed = format!("{MAX_CALLBACKS} callbacks of a step, of {} KiB in all", MAX_RUN_BYTES / 1_024);
             return Err(Exceeded { allowed, wait_seconds: RETRY_AFTER_SECONDS }.into());
         }
         let text = serde_json::to_string(&request.clone().with_kept_headers())
             .expect("a request has text keys and no failing serializers");
         let key = self.deliveries.rules.sealing_key().await?;
-        let sealed = seal_callback(&key, &rule.id, name, &text);
-        let row = CallbackRow { at: self.store.now(), step: turn.step.to_owned(), run: turn.run, sealed, read: None };
+        let (sealed, now) = (seal_callback(&key, &rule.id, name, &text), self.store.now());
+        self.pay(&rule.head.owner, sealed.len())?;
+        let row = CallbackRow::new(now, turn, request.body.len());
         let mut item = rows::item(keys::callback(delivery, turn, name), &row);
-        item.expires = Some(self.store.now() + self.store.settings.log_retention + LONGEST_FLOW);
+        item.expires = Some(now + self.store.settings.log_retention + LONGEST_FLOW);
+        let content = rows::item(keys::callback_content(delivery, turn, name), &sealed);
+        // First the content: a callback that is found has one.
+        let put = vec![Item { expires: Some(now + LONGEST_FLOW), ..content }];
+        self.store.commit_one(Effects { put, ..Effects::default() }).await?;
         // A request with the same content that came at the same time has done this.
         self.store.swap_one(Swap { key: item.key.clone(), expect: None, new: Some(item) }).await.is_done()?;
         Ok(())

@@ -6,6 +6,7 @@
 //! | `C#c` | `D#id` | a delivery |
 //! | `C#c` | `D#id#A#nn` | an earlier attempt of it |
 //! | `C#c` | `CB#id#step#run#serial#name` | a callback or a webhook for a step of it |
+//! | `C#c` | `CC#id#step#run#serial#name` | the content of one that is not read yet |
 //! | `C#c` | `H#rule` | a hold |
 //! | `C#c` | `P#hash` | the parameters of a long event |
 //! | `C#c` | `E#version#change` | an event as it came, if events are kept; by time in the sparse index under `kept#s` |
@@ -107,6 +108,12 @@ pub(crate) fn callbacks_of(id: &DeliveryId) -> Key {
 pub(crate) fn callback(id: &DeliveryId, turn: &CallbackTurn<'_>, name: &str) -> Key {
     let Key { partition, sort } = callbacks(id, turn);
     Key::new(partition, format!("{sort}{name}"))
+}
+
+/// The content of a callback, sealed, until it is read.
+pub(crate) fn callback_content(id: &DeliveryId, turn: &CallbackTurn<'_>, name: &str) -> Key {
+    let Key { partition, sort } = callback(id, turn, name);
+    Key::new(partition, sort.replacen("CB#", "CC#", 1))
 }
 
 /// The rule of a webhook.

@@ -31,6 +31,8 @@ const BYTES_PER_LOOKUP_STEP: usize = 16;
 pub enum Cut {
     /// The body is longer than the limit for reading.
     TooLong,
+    /// The body came in more pieces than the limit.
+    TooManyPieces,
     /// The connection ended before the body did.
     BrokeOff,
     /// Its `Content-Length` is no number, or several ones: the end of the body is unknown.
@@ -46,6 +48,7 @@ impl Cut {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::TooLong => "response longer than 1 MiB",
+            Self::TooManyPieces => "response in more than 20000 pieces",
             Self::BrokeOff => "response broke off",
             Self::BadLength => "response with an invalid Content-Length",
             Self::NoRoom => "too many long responses at once",

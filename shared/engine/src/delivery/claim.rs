@@ -231,7 +231,7 @@ impl<B: Backend> Deliveries<B> {
                 if let Some(step) = receiver::wait_behind(self, asking, &view, until).await? {
                     return Ok(step);
                 }
-                let until = self.pace.slot(&owed.owner, &owed.event, until, now);
+                let until = self.pace.slot(&owed.owner, owed.event.long_bytes(), until, now);
                 spans::waits_in_queue(&view.queue, &self.claim_request(asking, base, now), &recorded, until);
                 if !self.swap_if_any(asking.key.clone(), view.rev, queue.as_ref(), now).await? {
                     return Ok(Step::Again);

@@ -181,7 +181,7 @@ impl<B: Backend> Deliveries<B> {
                 row.last = Some(logged(claimed, *understood, now));
             }
             Next::Again(due) => {
-                let due = if is_at_once { due } else { self.pace.slot(&row.owed.owner, &row.owed.event, due, now) };
+                let due = if is_at_once { due } else { self.pace.slot(&row.owed.owner, row.owed.event.long_bytes(), due, now) };
                 crate::spans::waits(tracking_core::standstill::WaitCause::Retry, due);
                 row.state = State::Waiting;
                 row.reason = Some(reason.unwrap_or_else(|| judged.why.clone()));

@@ -24,7 +24,7 @@ use super::{
     walk::{AGAIN, Walker, next_step},
 };
 use crate::{
-    backend::{Backend, Effects, Item, Order, Partition, Range, Received, StoreError, Swap},
+    backend::{Backend, Effects, Item, Key, Order, Partition, Range, Received, StoreError, Swap},
     delivery::{claim::delete_or_defer, owed::wake},
     keys,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest, LoggedRequest, ReadCallback, Task},
@@ -130,7 +130,7 @@ impl<B: Backend> Walker<'_, B> {
         let now = store.now();
         if now >= until + GRACE {
             let moved = self.rule.definition.plan.timed_out(flow.progress.clone(), attempts);
-            return self.follow(&flow, row.clone(), (moved, None)).await;
+            return self.follow(&flow, row.clone(), (moved, None), None).await;
         }
         if now >= until {
             // A callback that was taken in time is stored by then.
@@ -154,7 +154,13 @@ impl<B: Backend> Walker<'_, B> {
         let Self { deliveries, known, seal, .. } = *self;
         let Some((row, _)) = known else { return Ok(()) };
         let Callback { item, row: stored, name } = callback;
-        let incoming = open(seal, row, &name, &stored.sealed)?;
+        let turn = CallbackTurn { step: &stored.step, run: stored.run, serial: flow.progress.serial() };
+        let content = keys::callback_content(&self.owed.id, &turn, &name);
+        let sealed = match stored.sealed.clone() {
+            Some(sealed) => sealed,
+            None => deliveries.store.read_row(content.clone()).await?.ok_or_else(|| no_content(&content))?.0,
+        };
+        let incoming = open(seal, row, &name, &sealed)?;
         let read = self.judged(flow.clone(), attempts, row.clone(), incoming).await;
         let plan = &self.rule.definition.plan;
         let moved = plan.after_callback(flow.progress.clone(), read.judged.answered(None, attempts), &name);
@@ -169,7 +175,7 @@ impl<B: Backend> Walker<'_, B> {
         let shown = Item { expires: item.expires, ..rows::item(item.key, &shown) };
         // Before it counts as read: nobody looks at it again after that.
         deliveries.store.commit_one(Effects { put: vec![shown], ..Effects::default() }).await?;
-        self.follow(&after, read.row, (moved, read.to_publish)).await
+        self.follow(&after, read.row, (moved, read.to_publish), Some(content)).await
     }
 
     /// Judges a callback as a response is judged, off the threads that serve everybody if that may take time.
@@ -200,12 +206,14 @@ impl<B: Backend> Walker<'_, B> {
         self.deliveries.heavy.run(owner, judge).await
     }
 
-    /// Writes the next place into the row, then publishes to the platform, and defers or deletes the message.
+    /// Writes the next place into the row, then removes the content that was read, publishes to the platform, and defers or deletes the
+    /// message.
     async fn follow(
         &self,
         flow: &InFlow,
         mut row: DeliveryRow,
         (moved, to_publish): (Moved, Option<ExtractedData>),
+        content: Option<Key>,
     ) -> Result<(), StoreError> {
         let Self { deliveries, received, owed, rule, seal, .. } = *self;
         let (store, now) = (&deliveries.store, deliveries.store.now());
@@ -235,9 +243,8 @@ impl<B: Backend> Walker<'_, B> {
         }
         let place =
             before.filter(|_| goes_on).and_then(|before| Some(keys::awaiting_delivery(&rule.id, before.expects()?, &owed.id)));
-        if let Some(place) = place {
-            store.commit_one(Effects { delete: vec![place], ..Effects::default() }).await?;
-        }
+        let delete: Vec<Key> = place.into_iter().chain(content).collect();
+        store.commit_one(Effects { delete, ..Effects::default() }).await?;
         publish_all(store, &row).await?;
         if row.state.is_ended() {
             tracing::info!(tracking_api_id = %rule.id, delivery_id = %owed.id, outcome = row.state.as_str(), "ended");
@@ -257,6 +264,10 @@ fn came(incoming: &IncomingRequest) -> Rendered {
         body: None,
         timeout: Timeout::default(),
     }
+}
+
+fn no_content(key: &Key) -> StoreError {
+    StoreError::Corrupt { key: Some(key.clone()), why: "a callback has no content".to_owned() }
 }
 
 /// Opens a callback that was sealed when it came.

@@ -38,6 +38,8 @@ const LEASE_MARGIN: SignedDuration = SignedDuration::from_secs(15);
 /// The least time after which a delivery looks again whether such a lease is free, and the spread of those looks, in milliseconds.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(2);
 const LOOK_SPREAD_MS: u64 = 3_000;
+/// The bytes that such a look costs: it writes the delivery's row and its message again.
+const LOOK_BYTES: usize = 16 * 1_024;
 /// The longest time between two such looks: it grows with the time that has been waited.
 const LONGEST_LOOK: SignedDuration = SignedDuration::from_mins(2);
 
@@ -183,7 +185,8 @@ impl<B: Backend> Walker<'_, B> {
         let waited = waits.and_then(|(row, _)| row.waits_since).map_or(SignedDuration::ZERO, |since| now.duration_since(since));
         let pause = (waited / 2).clamp(LOOK_AGAIN, LONGEST_LOOK);
         let look = now + pause + SignedDuration::from_millis(i64::try_from(spread).unwrap_or(0));
-        Ok(Some((until.min(look).max(now + SignedDuration::from_millis(1)), why)))
+        let due = until.min(look).max(now + SignedDuration::from_millis(1));
+        Ok(Some((self.deliveries.pace.slot(&self.owed.owner, LOOK_BYTES, due, now), why)))
     }
 
     /// Keeps variables for later deliveries of the rule, for so many seconds.
@@ -233,7 +236,7 @@ impl<B: Backend> Walker<'_, B> {
     /// Writes the place of a delivery that goes on at a time, for a reason, and defers its message to that time.
     pub(super) async fn rest(&self, flow: &InFlow, attempts: u32, (until, why): (Timestamp, String)) -> Result<(), StoreError> {
         let Self { deliveries, received, owed, rule, .. } = *self;
-        let until = deliveries.pace.slot(&owed.owner, &owed.event, until, deliveries.store.now());
+        let until = deliveries.pace.slot(&owed.owner, owed.event.long_bytes(), until, deliveries.store.now());
         let written = self.write_place(flow, attempts, (until, why)).await?;
         let at = if written.is_some() { until } else { deliveries.store.now() + AGAIN };
         if let Some(row) = &written {

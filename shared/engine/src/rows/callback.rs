@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use tracking_core::{answer::Response, hash, json, json::Value};
+use tracking_core::{answer::Response, flow::CallbackTurn, hash, json, json::Value};
 
 use super::LoggedRequest;
 
@@ -31,14 +31,18 @@ pub struct IncomingRequest {
     pub body: Vec<u8>,
 }
 
-/// A request from outside, in the log.
+/// A request from outside, in the log. Its content has a row of its own, so that rows are counted without it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CallbackRow {
     pub(crate) at: Timestamp,
     pub(crate) step: String,
     pub(crate) run: u32,
-    /// The request, sealed.
-    pub(crate) sealed: String,
+    /// The bytes of its body.
+    #[serde(default)]
+    pub(crate) bytes: usize,
+    /// The request, sealed, where an earlier version stored it here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sealed: Option<String>,
     /// The request as people may see it, once it is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) read: Option<ReadCallback>,
@@ -82,6 +86,16 @@ impl IncomingRequest {
 }
 
 impl CallbackRow {
+    /// The row of a request that came at this time, with so many bytes of body.
+    pub(crate) fn new(at: Timestamp, turn: &CallbackTurn<'_>, bytes: usize) -> Self {
+        Self { at, step: turn.step.to_owned(), run: turn.run, bytes, sealed: None, read: None }
+    }
+
+    /// The bytes of its body that are stored.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.bytes.max(self.sealed.as_ref().map_or(0, String::len))
+    }
+
     /// As the API shows it.
     pub(crate) fn view(&self) -> Value {
         let Self { at, step, run, read, .. } = self;

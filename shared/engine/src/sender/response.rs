@@ -12,6 +12,9 @@ use super::{
     room::{FREE_BYTES, Room, Share},
 };
 
+/// The most pieces in which a body is read: each costs time, however short it is.
+const MAX_PIECES: u32 = 20_000;
+
 /// Reads a response whose status came. Any later fault still leaves a response.
 pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progress: &Progress) -> Response {
     let status = response.status().as_u16();
@@ -29,9 +32,11 @@ pub(super) async fn read(response: http::Response<Incoming>, room: &Room, progre
     }
     let mut incoming = response.into_body();
     let mut reading = Reading { body: Vec::new(), share: None, expected };
-    let mut no_goodbye = None;
+    let (mut no_goodbye, mut pieces) = (None, 0);
     let cut = loop {
+        pieces += 1;
         let chunk = match reading.next(&mut incoming).await {
+            Next::Frame(Ok(_)) if pieces > MAX_PIECES => break Some(Cut::TooManyPieces),
             Next::Frame(Ok(frame)) => frame.into_data().unwrap_or_default(),
             Next::End => break None,
             Next::GivenUp => break Some(Cut::NoRoom),

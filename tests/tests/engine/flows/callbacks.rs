@@ -2,6 +2,7 @@
 
 use tracking_engine::{
     IncomingRequest,
+    backend::{Backend as _, Order, Partition, Range},
     rules::{New, Refused},
 };
 
@@ -158,6 +159,48 @@ async fn w17_pending_keeps_listening_and_a_run_takes_31_callbacks() {
     world.pass(SignedDuration::from_hours(2), &mut |_| OK).await;
     ends(&world.only_delivery().await, "unresolved", "step confirm: no callback came within 3600 s that ended it");
     assert_eq!(paths(&world.arrivals), ["create"]);
+}
+
+#[tokio::test]
+async fn f10_a_run_stores_256_kib_of_callbacks_and_none_that_was_read() {
+    let mut world = begun(confirmed(listens())).await;
+    world.work_all(&mut |_| OK).await;
+    let token = token(&world.arrivals[0]);
+    let id = world.only_delivery().await["id"].as_str().unwrap().to_owned();
+    let contents = async |world: &World| {
+        let partition = Partition::Table(format!("C#{}", &id[4..20]));
+        world.store().query(&partition, &Range::prefix("CC#"), Order::Ascending, 100).await.unwrap().len()
+    };
+    let body = |number: u32| format!(r#"{{"status": "waits", "number": {number}, "pad": "{}"}}"#, "x".repeat(60_000));
+    for number in 0..4 {
+        call_back(&world, &token, &body(number)).await.unwrap();
+    }
+    assert!(matches!(call_back(&world, &token, &body(4)).await, Err(Refused::TooMany(_))));
+    assert_eq!(contents(&world).await, 4);
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(contents(&world).await, 0);
+    call_back(&world, &token, &body(0)).await.unwrap();
+    assert!(matches!(call_back(&world, &token, &body(4)).await, Err(Refused::TooMany(_))), "what was read counts");
+    call_back(&world, &token, APPROVED).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    assert_eq!(world.only_delivery().await["state"], "delivered");
+}
+
+#[tokio::test]
+async fn f5_an_owner_s_callbacks_have_a_share() {
+    let mut world = begun(confirmed(listens())).await;
+    world.work_all(&mut |_| OK).await;
+    let token = token(&world.arrivals[0]);
+    let writes = world.fate().writes();
+    let mut stored = 0;
+    while call_back(&world, &token, &format!(r#"{{"pad": "{}"}}"#, "x".repeat(60_000))).await.is_ok() {
+        stored += 1;
+    }
+    assert!((200..300).contains(&stored), "{stored} of 64 KB are 16 MiB");
+    assert_eq!(world.fate().writes() - writes, 2 + stored, "stored once, with a message each time");
+    assert!(matches!(call_back(&world, &token, "{}").await, Err(Refused::TooMany(_))));
+    world.clock.pass(SignedDuration::from_secs(1));
+    call_back(&world, &token, APPROVED).await.unwrap();
 }
 
 #[tokio::test]

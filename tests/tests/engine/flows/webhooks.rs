@@ -53,6 +53,39 @@ async fn w18_a_webhook_goes_to_the_delivery_that_waits_for_its_value() {
     assert_eq!((paths(&world.arrivals).len(), world.only_delivery().await["callbacks"].as_array().unwrap().len()), (2, 1));
 }
 
+/// An answer that waits on until the content says `"last": true`.
+fn until_last() -> Value {
+    json!({"otherwise": "pending",
+        "rules": [{"when": [{"source": "body", "key": "last", "operator": "equals", "value": "true"}], "then": "delivered"}]})
+}
+
+#[tokio::test]
+async fn f5_a_webhook_that_one_of_two_deliveries_can_t_take_is_to_come_again() {
+    let mut rule = ordered(false);
+    rule["steps"][1]["listen"]["answer"] = until_last();
+    let mut world = begun(rule).await;
+    world.work_all(&mut |_| OK).await;
+    let webhook = webhook_of(&world).await;
+    for number in 0..31 {
+        assert_eq!(world.send_webhook(&webhook, sent(&format!(r#"{{"order": "X-77", "n": {number}}}"#))).await, Ok(1));
+    }
+    let last = r#"{"order": "X-77", "last": true}"#;
+    assert!(matches!(world.send_webhook(&webhook, sent(last)).await, Err(Refused::TooMany(_))));
+    // Another delivery begins to wait for the same value: it takes the webhook, and the sender still learns that one has not.
+    let mut second = sale_of("cnv_2", "chg_2");
+    second["detail"]["conversion"]["external_id"] = json!("X-77");
+    world.post(&[second]).await.unwrap();
+    world.work_all(&mut |_| OK).await;
+    for _ in 0..2 {
+        let refused = world.send_webhook(&webhook, sent(last)).await;
+        assert!(matches!(refused, Err(Refused::TooMany(_))), "{refused:?}");
+        world.work_all(&mut |_| OK).await;
+        let states: Vec<_> =
+            world.log(&DeliveryFilter::default()).await.iter().map(|delivery| delivery["state"].clone()).collect();
+        assert_eq!((states.len(), states.contains(&json!("delivered")), states.contains(&json!("waiting"))), (2, true, true));
+    }
+}
+
 #[tokio::test]
 async fn w18_of_twenty_one_that_wait_twenty_hear_a_webhook_and_the_last_one_the_next() {
     let mut world = begun(ordered(false)).await;

@@ -30,7 +30,10 @@ fn taken(about: About) -> About {
         .gives(Kind::Unauthorized, "The step asks for a proof (`verify`), which is missing or wrong.")
         .gives(Kind::Gone, "The step has ended, or its delivery or Tracking API.")
         .gives(Kind::TooLarge, "The query has more than 8192 bytes.")
-        .gives(Kind::TooMany, "The run of the step has had 31 callbacks.")
+        .gives(
+            Kind::TooMany,
+            "The run of the step has had 31 callbacks or 256 KiB of bodies, or the share of the rule's owner is used up.",
+        )
 }
 
 pub(crate) fn webhook() -> About {

@@ -113,6 +113,15 @@ async fn answer_to(said: &'static str, is_kept: bool) -> (Response, Arc<AtomicUs
 }
 
 #[tokio::test]
+async fn f4_a_body_is_read_in_at_most_20_000_pieces() {
+    for (pieces, why_cut) in [(19_000, None), (21_000, Some(Cut::TooManyPieces))] {
+        let said = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}0\r\n\r\n", "1\r\nx\r\n".repeat(pieces));
+        let (answer, _) = answer_to(Box::leak(said.into_boxed_str()), false).await;
+        assert_eq!((answer.body().len(), answer.why_cut()), (pieces.min(20_000), why_cut));
+    }
+}
+
+#[tokio::test]
 async fn case_a9_a_header_line_with_nul_is_left_out_with_a_note() {
     for (said, line) in [
         ("HTTP/1.1 200 OK\r\nX: a\0b\r\nX-Status: ok\r\nContent-Length: 2\r\n\r\nok", "X: ab"),
