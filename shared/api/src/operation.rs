@@ -11,7 +11,7 @@ use axum::{
     extract::DefaultBodyLimit,
     handler::Handler,
     http::{HeaderValue, Method, Uri, header::CONTENT_TYPE},
-    middleware::from_fn_with_state,
+    middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -132,7 +132,9 @@ pub(crate) fn routes<B: Backend, A: From<AboutFn>>(
             if reads_much { route.layer(from_fn_with_state(shares.clone(), share::in_turn)) } else { route };
         let route: MethodRouter<(), Infallible> = route.layer(DefaultBodyLimit::max(max_bytes));
         let route: MethodRouter<(), Infallible> = route.layer(Extension(MaxBytes(max_bytes)));
-        if for_all {
+        if for_all && path.contains('{') {
+            open = open.route(path, route.layer(from_fn(share::outside)));
+        } else if for_all {
             open = open.route(path, route);
         } else {
             closed = closed.route(path, route);

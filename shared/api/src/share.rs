@@ -142,6 +142,14 @@ pub(crate) async fn within(
     Ok(held(response, [Some(open), permit]))
 }
 
+/// Works a request from outside on the threads of affiliates' requests, if there are any: its sender has no account here.
+pub(crate) async fn outside(request: Request, next: Next) -> Result<Response, Problem> {
+    match request.extensions().get::<AffiliateThreads>().cloned() {
+        Some(threads) => apart(&threads, next.run(request)).await,
+        None => Ok(next.run(request).await),
+    }
+}
+
 /// Works a request on other threads. If this is dropped, the work stops.
 async fn apart(threads: &AffiliateThreads, work: impl Future<Output = Response> + Send + 'static) -> Result<Response, Problem> {
     let mut tasks = JoinSet::new();

@@ -10,7 +10,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
-    caller::Owner,
     delivery::DeliveryId,
     flow::{CallbackTurn, Incoming, MAX_CALLBACKS, Progress},
     limit::Exceeded,
@@ -73,15 +72,22 @@ impl<B: Backend> Callbacks<B> {
     /// The rule is switched off, the owner's share is used up, or the store is unavailable.
     pub async fn find(&self, token: &str) -> Result<Option<Callback>, Refused> {
         let Some(token) = Token::read(&*self.deliveries.rules.sealing_key().await?, token) else { return Ok(None) };
+        self.shares.check(token.rule.as_str(), self.store.now())?;
         let rule = self.deliveries.rules.read_rule(&token.rule).await?.map(|(rule, _)| rule).filter(|rule| rule.head.live);
         let rule = rule.ok_or_else(|| gone("the Tracking API is switched off or deleted"))?;
-        self.pay(&rule.head.owner, REQUEST_BYTES)?;
+        self.pay(&rule, REQUEST_BYTES)?;
         Ok(Some(Callback(token, rule)))
     }
 
-    /// Pays for bytes from an owner's share.
-    fn pay(&self, owner: &Owner, bytes: usize) -> Result<(), Refused> {
-        Ok(self.shares.take(owner, bytes, self.store.now())?)
+    /// Pays for bytes from the share of a rule's owner.
+    fn pay(&self, rule: &Rule, bytes: usize) -> Result<(), Refused> {
+        let now = self.store.now();
+        self.shares.take(&rule.head.owner, bytes, now).inspect_err(|_| {
+            for id in [Some(rule.id.as_str()), rule.head.webhook.as_deref()].into_iter().flatten() {
+                self.shares.refuse(id, now);
+            }
+        })?;
+        Ok(())
     }
 
     /// Takes a callback (W17). A repeat is taken again, and changes nothing.
@@ -89,7 +95,7 @@ impl<B: Backend> Callbacks<B> {
     /// # Errors
     /// The step is over, the proof is missing, the owner's share is used up, or the step has had [`MAX_CALLBACKS`] callbacks or 256 KiB.
     pub async fn take(&self, Callback(token, rule): &Callback, request: IncomingRequest) -> Result<(), Refused> {
-        self.pay(&rule.head.owner, request.body.len())?;
+        self.pay(rule, request.body.len())?;
         let listen = rule.definition.plan.listen(&token.step).ok_or_else(|| gone("the Tracking API has no such step"))?;
         if listen.verifies() {
             let judged = self.judged(rule, std::slice::from_ref(&token.step), &request).await?;
@@ -108,10 +114,11 @@ impl<B: Backend> Callbacks<B> {
         if digits.len() != WEBHOOK_DIGITS || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Ok(None);
         }
+        self.shares.check(webhook, self.store.now())?;
         let Some(item) = self.store.get_one(keys::webhook(webhook)).await? else { return Ok(None) };
         let rule = self.deliveries.rules.read_rule(&rows::read_item(&item)?).await?.map(|(rule, _)| rule);
         let rule = rule.filter(|rule| rule.head.live && rule.head.webhook.as_deref() == Some(webhook));
-        rule.map(|rule| self.pay(&rule.head.owner, REQUEST_BYTES).map(|()| Webhook(rule))).transpose()
+        rule.map(|rule| self.pay(&rule, REQUEST_BYTES).map(|()| Webhook(rule))).transpose()
     }
 
     /// Takes a webhook of a rule for every delivery that waits for its value (W18). Returns the number of these deliveries. A
@@ -120,7 +127,7 @@ impl<B: Backend> Callbacks<B> {
     /// # Errors
     /// The proof is missing, no delivery waits for it, or one of those that wait can't take more now: its sender is to repeat it.
     pub async fn take_webhook(&self, Webhook(rule): &Webhook, request: IncomingRequest) -> Result<usize, Refused> {
-        self.pay(&rule.head.owner, request.body.len())?;
+        self.pay(rule, request.body.len())?;
         let steps: Vec<String> = rule.definition.plan.webhooks().map(|(step, _)| step.to_owned()).collect();
         let judged = self.judged(rule, &steps, &request).await?;
         let is_proven = |judged: &Judged| judged.is_proven == Some(true);
@@ -260,8 +267,8 @@ impl<B: Backend> Callbacks<B> {
         let text = serde_json::to_string(&request.clone().with_kept_headers())
             .expect("a request has text keys and no failing serializers");
         let key = self.deliveries.rules.sealing_key().await?;
+        self.pay(rule, text.len())?;
         let (sealed, now) = (seal_callback(&key, &rule.id, name, &text), self.store.now());
-        self.pay(&rule.head.owner, sealed.len())?;
         let row = CallbackRow::new(now, turn, request.body.len());
         let mut item = rows::item(keys::callback(delivery, turn, name), &row);
         item.expires = Some(now + self.store.settings.log_retention + LONGEST_FLOW);

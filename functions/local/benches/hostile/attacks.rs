@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// The names of the attacks.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 16] = [
     "tarpit", "f2", "f3", "f4", "f9", "trials", "crowd", "answers", "drips", "keys", "hints", "reads", "unread", "waits",
-    "rehearse",
+    "rehearse", "hooks",
 ];
 
 const HALF_A_HEAD: &str = "POST /events HTTP/1.1\r\nHost: tracking\r\nContent-Le";
@@ -79,6 +79,7 @@ impl Attacker {
             "crowd" => self.crowd(name, until).await,
             "waits" => self.post_long(name, until).await,
             "rehearse" => self.rehearse(name, until).await,
+            "hooks" => self.flood_webhook(name, until).await,
             _ => self.post_keys(name, until).await,
         }
     }
@@ -112,6 +113,23 @@ impl Attacker {
             }
         });
         futures_util::future::join_all(previews).await;
+    }
+
+    /// Sends long webhooks, each another one, on sixteen connections; twenty deliveries wait for each of them.
+    async fn flood_webhook(&self, name: &'static str, until: Instant) {
+        for _ in 0..20 {
+            let mut event = sale("aff_a", name, &self.next(name));
+            event["detail"]["conversion"]["external_id"] = json!("same");
+            self.call(name, &self.server.admin, "POST /events", event.to_string()).await;
+        }
+        let (line, pad) = (format!("POST /webhooks/{}", self.targets.webhook), "x".repeat(65_000));
+        let floods = (0..16).map(|_| async {
+            while now() < until {
+                let body = json!({"ref": "same", "id": self.next(name), "pad": pad});
+                self.call(name, "none", &line, body.to_string()).await;
+            }
+        });
+        futures_util::future::join_all(floods).await;
     }
 
     /// Saves and tries rules at the edges of the budgets.

@@ -13,6 +13,8 @@ pub(crate) struct Targets {
     pub(crate) plain: String,
     /// The rule with the costly secret.
     pub(crate) secret: String,
+    /// The id of the webhook of a rule whose deliveries all wait for the same value.
+    pub(crate) webhook: String,
     /// The rule that is changed again and again.
     pub(crate) changed: String,
     pub(crate) healthy: String,
@@ -53,6 +55,7 @@ pub(crate) async fn prepare(server: &Server, token: &str) -> Targets {
     Targets {
         plain: server.rule(token, &rule("keys", &request)).await,
         secret: server.rule(token, &secret(&echo)).await,
+        webhook: webhook_of(server, token, &server.rule(token, &listening(&healthy)).await).await,
         changed: server.rule(token, &rule("none", &json!({"url": healthy}))).await,
         healthy,
         tarpit,
@@ -101,6 +104,23 @@ fn waiting(url: &str) -> Value {
     steps.push(json!({"name": "back", "max_runs": 31, "switch": [{"when": [never], "go": "send"}], "go": "w0"}));
     steps.push(json!({"name": "send", "call": {"url": url}}));
     json!({"name": "waits", "conditions": {"included_offers": ["waits"]}, "steps": steps})
+}
+
+/// Returns a flow that sends a request, and then waits for a webhook that never decides.
+fn listening(url: &str) -> Value {
+    let last = json!({"source": "body", "key": "last", "operator": "equals", "value": "yes"});
+    let answer = json!({"otherwise": "pending", "rules": [{"when": [last], "then": "delivered"}]});
+    let matched = json!({"waiting": "{external_id}", "incoming": "{body.ref}"});
+    json!({"name": "hooks", "conditions": {"included_offers": ["hooks"]},
+        "steps": [{"name": "send", "call": {"url": url}}, {"name": "listen", "listen": {"match": matched, "answer": answer}}]})
+}
+
+/// Reads the id of a rule's webhook.
+async fn webhook_of(server: &Server, token: &str, rule: &str) -> String {
+    let call = client().get(format!("{}/tracking-apis/{rule}", server.url)).bearer_auth(token);
+    let text = call.send().await.expect("the server answers").text().await.expect("the answer is whole");
+    let view: Value = serde_json::from_str(&text).expect("JSON");
+    view["webhook_id"].as_str().unwrap_or_else(|| panic!("a rule that listens has a webhook: {text}")).to_owned()
 }
 
 /// Returns a flow of two costly requests that go round, each as often as allowed.

@@ -1,7 +1,8 @@
 //! The work that requests from outside may cause: a share of each owner in this process, counted in bytes.
 //!
-//! Whoever knows a token or a webhook's id may send as much as they like, and one webhook may be stored for several deliveries. So the
-//! bytes of requests and of what is stored of them are paid for from a share that fills steadily.
+//! Anyone who knows a token or a webhook's id may send as much as they like, and one webhook may be stored for several deliveries. So the
+//! bytes of requests and of what is stored of them are paid for from a share that fills steadily. When it is empty, further requests
+//! to the same rule are refused for a second before anything is read for them.
 
 use std::{
     collections::HashMap,
@@ -19,10 +20,19 @@ const BYTES_PER_SECOND: i64 = 2 << 20;
 const MAX_BYTES: i64 = 16 << 20;
 /// The number of owners that are remembered; beyond it those with a full share are forgotten.
 const MOST_OWNERS: usize = 1_024;
+/// The time for which requests to a rule are refused once its owner's share is empty: they are asked to come again then.
+const PAUSE: SignedDuration = SignedDuration::from_secs(1);
+/// The number of refused names that are remembered.
+const MOST_REFUSED: usize = 1_024;
 
-/// The shares of owners: for each the time at which it is full again.
+/// The shares of owners.
 #[derive(Debug, Default)]
-pub(crate) struct CallbackShares(Mutex<HashMap<Owner, Timestamp>>);
+pub(crate) struct CallbackShares {
+    /// For each owner the time at which its share is full again.
+    full: Mutex<HashMap<Owner, Timestamp>>,
+    /// The rules and webhooks of owners whose share was empty, by their ids, and the time until which requests to them are refused.
+    refused: Mutex<HashMap<String, Timestamp>>,
+}
 
 impl CallbackShares {
     /// Takes bytes from an owner's share.
@@ -30,18 +40,41 @@ impl CallbackShares {
     /// # Errors
     /// There are not so many in it.
     pub(crate) fn take(&self, owner: &Owner, bytes: usize, now: Timestamp) -> Result<(), Exceeded> {
-        let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut owners = self.full.lock().unwrap_or_else(PoisonError::into_inner);
         if owners.len() >= MOST_OWNERS {
             owners.retain(|_, full| *full > now);
         }
         let full = owners.get(owner).map_or(now, |full| *full.max(&now)) + filled_in(i64::try_from(bytes).unwrap_or(i64::MAX));
         if full > now + filled_in(MAX_BYTES) {
-            let allowed = "16 MiB of callbacks and webhooks at a go, and 2 MiB a second after them".to_owned();
-            return Err(Exceeded { allowed, wait_seconds: 1 });
+            return Err(exceeded());
         }
         owners.insert(owner.clone(), full);
         Ok(())
     }
+
+    /// Checks that requests to a rule or webhook of this id are not refused now.
+    ///
+    /// # Errors
+    /// Its owner's share was empty within the last second.
+    pub(crate) fn check(&self, id: &str, now: Timestamp) -> Result<(), Exceeded> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.get(id).is_some_and(|until| *until > now) { Err(exceeded()) } else { Ok(()) }
+    }
+
+    /// Refuses requests to a rule or webhook of this id for a second.
+    pub(crate) fn refuse(&self, id: &str, now: Timestamp) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MOST_REFUSED {
+            refused.retain(|_, until| *until > now);
+        }
+        if refused.len() < MOST_REFUSED {
+            refused.insert(id.to_owned(), now + PAUSE);
+        }
+    }
+}
+
+fn exceeded() -> Exceeded {
+    Exceeded { allowed: "16 MiB of callbacks and webhooks at a go, and 2 MiB a second after them".to_owned(), wait_seconds: 1 }
 }
 
 /// The time in which so many bytes come into a share.
@@ -73,5 +106,20 @@ mod tests {
         assert!(shares.take(&one, 1_024, at(1)).is_err());
         assert!(shares.take(&one, usize::MAX, at(1_000)).is_err(), "more than a full share");
         assert_eq!(shares.take(&one, 16 << 20, at(1_000)), Ok(()));
+    }
+
+    #[test]
+    fn f5_what_was_refused_is_refused_for_a_second_without_a_look_at_the_share() {
+        let shares = CallbackShares::default();
+        shares.refuse("trk_1", at(0));
+        assert_eq!((shares.check("trk_1", at(0)), shares.check("trk_2", at(0))), (Err(exceeded()), Ok(())));
+        assert_eq!(shares.check("trk_1", at(1)), Ok(()));
+        for number in 0..MOST_REFUSED {
+            shares.refuse(&format!("whk_{number}"), at(5));
+        }
+        shares.refuse("one_more", at(5));
+        assert_eq!(shares.check("one_more", at(5)), Ok(()), "those beyond the memory are refused by the share alone");
+        shares.refuse("one_more", at(6));
+        assert_eq!(shares.check("one_more", at(6)), Err(exceeded()));
     }
 }
