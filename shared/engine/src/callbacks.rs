@@ -29,6 +29,8 @@ use share::{CallbackShares, REQUEST_BYTES};
 
 /// The most deliveries that take one webhook (W18).
 const MAX_MATCHED: usize = 20;
+/// The deliveries for which one webhook is stored at once: each holds its content several times.
+const AT_ONCE: usize = 4;
 /// The most waiting deliveries that are looked at for one webhook.
 const MAX_LOOKED_AT: usize = 100;
 /// The longest time between a callback and the step that reads it: as long as a flow lasts.
@@ -138,16 +140,18 @@ impl<B: Backend> Callbacks<B> {
         let (mut taken, mut full) = (0, None);
         for name in judged.into_iter().filter(is_proven).filter_map(|judged| judged.awaited) {
             let waiting = self.awaiting(rule, &name).await?;
-            let accepted = waiting.iter().map(|(id, step, run, serial)| {
-                let turn = CallbackTurn { step, run: *run, serial: *serial };
-                self.accept(rule, id, turn, &request)
-            });
-            for outcome in join_all(accepted).await {
-                match outcome {
-                    Ok(()) => taken += 1,
-                    Err(Refused::Unavailable(error)) => return Err(error.into()),
-                    Err(Refused::TooMany(exceeded)) => full = Some(exceeded),
-                    Err(_) => {}
+            for some in waiting.chunks(AT_ONCE) {
+                let accepted = some.iter().map(|(id, step, run, serial)| {
+                    let turn = CallbackTurn { step, run: *run, serial: *serial };
+                    self.accept(rule, id, turn, &request)
+                });
+                for outcome in join_all(accepted).await {
+                    match outcome {
+                        Ok(()) => taken += 1,
+                        Err(Refused::Unavailable(error)) => return Err(error.into()),
+                        Err(Refused::TooMany(exceeded)) => full = Some(exceeded),
+                        Err(_) => {}
+                    }
                 }
             }
         }
