@@ -135,23 +135,22 @@ pub(crate) async fn within(
     wait_until(begin).await;
     let threads = request.extensions().get::<AffiliateThreads>().cloned();
     let work = Sliced::new(next.run(request), share.slices);
-    let response = match threads {
-        Some(threads) => apart(&threads, work).await?,
-        None => work.await,
-    };
+    let response = apart(threads, work).await?;
     Ok(held(response, [Some(open), permit]))
 }
 
 /// Works a request from outside on the threads of affiliates' requests, if there are any: its sender has no account here.
 pub(crate) async fn outside(request: Request, next: Next) -> Result<Response, Problem> {
-    match request.extensions().get::<AffiliateThreads>().cloned() {
-        Some(threads) => apart(&threads, next.run(request)).await,
-        None => Ok(next.run(request).await),
-    }
+    let threads = request.extensions().get::<AffiliateThreads>().cloned();
+    apart(threads, next.run(request)).await
 }
 
-/// Works a request on other threads. If this is dropped, the work stops.
-async fn apart(threads: &AffiliateThreads, work: impl Future<Output = Response> + Send + 'static) -> Result<Response, Problem> {
+/// Works a request on other threads, if there are any. If this is dropped, the work stops.
+async fn apart(
+    threads: Option<AffiliateThreads>,
+    work: impl Future<Output = Response> + Send + 'static,
+) -> Result<Response, Problem> {
+    let Some(threads) = threads else { return Ok(work.await) };
     let mut tasks = JoinSet::new();
     tasks.spawn_on(work.instrument(Span::current()), &threads.0);
     match tasks.join_next().await {

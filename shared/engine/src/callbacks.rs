@@ -5,7 +5,10 @@
 
 mod share;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +26,7 @@ use crate::{
     refused::Refused,
     rows::{self, CallbackRow, DeliveryRow, IncomingRequest},
     rules::Rule,
+    secrets::SealingKey,
     store::Store,
 };
 use share::{CallbackShares, REQUEST_BYTES};
@@ -103,7 +107,7 @@ impl<B: Backend> Callbacks<B> {
             let judged = self.judged(rule, std::slice::from_ref(&token.step), &request).await?;
             proven(judged.first().and_then(|judged| judged.is_proven))?;
         }
-        self.accept(rule, &token.delivery, token.turn(), &request).await
+        self.accept(rule, &token.delivery, token.turn(), &Content::of(&request)).await
     }
 
     /// The webhook of this id, if a rule has it. A text that can't be such an id is not looked for. It is paid for from the share of the
@@ -137,13 +141,14 @@ impl<B: Backend> Callbacks<B> {
             let unknown = judged.iter().any(|judged| judged.is_proven.is_none());
             proven(if unknown { None } else { Some(false) })?;
         }
+        let content = Content::of(&request);
         let (mut taken, mut full) = (0, None);
         for name in judged.into_iter().filter(is_proven).filter_map(|judged| judged.awaited) {
             let waiting = self.awaiting(rule, &name).await?;
             for some in waiting.chunks(AT_ONCE) {
                 let accepted = some.iter().map(|(id, step, run, serial)| {
                     let turn = CallbackTurn { step, run: *run, serial: *serial };
-                    self.accept(rule, id, turn, &request)
+                    self.accept(rule, id, turn, &content)
                 });
                 for outcome in join_all(accepted).await {
                     match outcome {
@@ -159,7 +164,7 @@ impl<B: Backend> Callbacks<B> {
             // Those that took it know it when it comes again.
             return Err(exceeded.into());
         }
-        let key = keys::webhook_taken(&rule.id, &request.name());
+        let key = keys::webhook_taken(&rule.id, &content.name);
         let before = self.store.read_row::<usize>(key.clone()).await?.map(|(before, _)| before);
         if taken == 0 {
             return before.ok_or(Refused::NotFound);
@@ -225,11 +230,10 @@ impl<B: Backend> Callbacks<B> {
         rule: &Rule,
         delivery: &DeliveryId,
         turn: CallbackTurn<'_>,
-        request: &IncomingRequest,
+        content: &Content<'_>,
     ) -> Result<(), Refused> {
         let now = self.store.now();
-        let name = request.name();
-        let key = keys::callback(delivery, &turn, &name);
+        let key = keys::callback(delivery, &turn, &content.name);
         let mut read = self.store.backend().get(&[key.clone(), keys::delivery(delivery)]).await?;
         let row = read.pop().flatten().and_then(|item| self.store.readable::<DeliveryRow>(&item));
         let is_known = read.pop().flatten().is_some();
@@ -240,11 +244,11 @@ impl<B: Backend> Callbacks<B> {
         if is_over {
             return if is_known { Ok(()) } else { Err(gone("the step has ended")) };
         }
-        if is_known && row.as_ref().and_then(|row| row.flow.as_deref()).is_some_and(|flow| flow.has_heard(&name)) {
+        if is_known && row.as_ref().and_then(|row| row.flow.as_deref()).is_some_and(|flow| flow.has_heard(&content.name)) {
             return Ok(());
         }
         if !is_known {
-            self.put(rule, delivery, &turn, (&name, request)).await?;
+            self.put(rule, delivery, &turn, content).await?;
         }
         let mut effects = Effects::default();
         notify_delivery(&mut effects, delivery, &rule.head.owner, now);
@@ -257,32 +261,56 @@ impl<B: Backend> Callbacks<B> {
         rule: &Rule,
         delivery: &DeliveryId,
         turn: &CallbackTurn<'_>,
-        (name, request): (&str, &IncomingRequest),
+        content: &Content<'_>,
     ) -> Result<(), Refused> {
         let prefix = keys::callbacks(delivery, turn);
         let (partition, range) = (Partition::Table(prefix.partition), Range::prefix(&prefix.sort));
         let before = self.store.backend().query(&partition, &range, Order::Ascending, MAX_CALLBACKS).await?;
         let stored: usize =
             before.iter().filter_map(|item| self.store.readable::<CallbackRow>(item)).map(|row| row.stored_bytes()).sum();
-        if before.len() >= MAX_CALLBACKS || stored + request.body.len() > MAX_RUN_BYTES {
+        let bytes = content.request.body.len();
+        if before.len() >= MAX_CALLBACKS || stored + bytes > MAX_RUN_BYTES {
             let allowed = format!("{MAX_CALLBACKS} callbacks of a step, of {} KiB in all", MAX_RUN_BYTES / 1_024);
             return Err(Exceeded { allowed, wait_seconds: RETRY_AFTER_SECONDS }.into());
         }
-        let text = serde_json::to_string(&request.clone().with_kept_headers())
-            .expect("a request has text keys and no failing serializers");
         let key = self.deliveries.rules.sealing_key().await?;
-        self.pay(rule, text.len())?;
-        let (sealed, now) = (seal_callback(&key, &rule.id, name, &text), self.store.now());
-        let row = CallbackRow::new(now, turn, request.body.len());
-        let mut item = rows::item(keys::callback(delivery, turn, name), &row);
+        self.pay(rule, content.text().len())?;
+        let now = self.store.now();
+        let row = CallbackRow::new(now, turn, bytes);
+        let mut item = rows::item(keys::callback(delivery, turn, &content.name), &row);
         item.expires = Some(now + self.store.settings.log_retention + LONGEST_FLOW);
-        let content = rows::item(keys::callback_content(delivery, turn, name), &sealed);
+        let sealed = rows::item(keys::callback_content(delivery, turn, &content.name), &content.sealed(&key, rule));
         // First the content: a callback that is found has one.
-        let put = vec![Item { expires: Some(now + LONGEST_FLOW), ..content }];
+        let put = vec![Item { expires: Some(now + LONGEST_FLOW), ..sealed }];
         self.store.commit_one(Effects { put, ..Effects::default() }).await?;
         // A request with the same content that came at the same time has done this.
         self.store.swap_one(Swap { key: item.key.clone(), expect: None, new: Some(item) }).await.is_done()?;
         Ok(())
+    }
+}
+
+/// A request of one rule, as it is stored for each delivery that takes it: named, written and sealed once.
+struct Content<'r> {
+    request: &'r IncomingRequest,
+    name: String,
+    text: OnceLock<String>,
+    sealed: OnceLock<String>,
+}
+
+impl<'r> Content<'r> {
+    fn of(request: &'r IncomingRequest) -> Self {
+        Self { request, name: request.name(), text: OnceLock::new(), sealed: OnceLock::new() }
+    }
+
+    fn text(&self) -> &str {
+        self.text.get_or_init(|| {
+            let kept = self.request.clone().with_kept_headers();
+            serde_json::to_string(&kept).expect("a request has text keys and no failing serializers")
+        })
+    }
+
+    fn sealed(&self, key: &SealingKey, rule: &Rule) -> &str {
+        self.sealed.get_or_init(|| seal_callback(key, &rule.id, &self.name, self.text()))
     }
 }
 

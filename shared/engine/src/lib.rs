@@ -10,6 +10,7 @@
 //! always: first what makes the next step certain, then the record that this one is done.
 
 pub mod backend;
+mod buckets;
 mod callbacks;
 mod delivery;
 mod due;

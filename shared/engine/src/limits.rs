@@ -5,10 +5,7 @@
 //!
 //! Dry trials send nothing. They are limited in memory, by each process alone.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{
@@ -20,6 +17,7 @@ use tracking_core::{
 
 use crate::{
     backend::{Backend, Item, Key, StoreError},
+    buckets::Buckets,
     idempotency, keys, random,
     refused::Refused,
     rows,
@@ -56,8 +54,6 @@ pub(crate) const RESENDS: Limit =
 const DRY_INTERVAL: SignedDuration = SignedDuration::from_millis(50);
 /// Dry trials that an affiliate may make at a go.
 const DRY_BURST: i32 = 300;
-/// The number of affiliates whose dry trials are remembered; beyond it, idle ones are forgotten.
-const DRY_CALLERS: usize = 1_024;
 
 /// The right to do something once. A permit that is not given back ends by itself.
 #[derive(Debug)]
@@ -166,9 +162,9 @@ fn item(permit: &Permit, usage: &Usage) -> Item {
     Item { expires: Some(usage.ends(permit.limit)), ..rows::item(permit.key.clone(), usage) }
 }
 
-/// The dry trials of affiliates in this process: for each the time at which its burst is whole again.
+/// The dry trials of affiliates in this process.
 #[derive(Debug, Default)]
-pub(crate) struct DryTrials(Mutex<HashMap<Id, Timestamp>>);
+pub(crate) struct DryTrials(Buckets<Id>);
 
 impl DryTrials {
     /// Counts a dry trial.
@@ -177,17 +173,11 @@ impl DryTrials {
     /// The caller has made too many.
     pub(crate) fn take(&self, caller: &Caller, now: Timestamp) -> Result<(), Exceeded> {
         let Caller::Affiliate(affiliate) = caller else { return Ok(()) };
-        let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if callers.len() >= DRY_CALLERS {
-            callers.retain(|_, whole| *whole > now);
+        if self.0.take(affiliate, DRY_INTERVAL, DRY_INTERVAL * DRY_BURST, now) {
+            return Ok(());
         }
-        let whole = callers.get(affiliate).map_or(now, |whole| *whole.max(&now)) + DRY_INTERVAL;
-        if whole > now + DRY_INTERVAL * DRY_BURST {
-            let allowed = format!("{DRY_BURST} trials without send at a go, and 20 a second after them");
-            return Err(Exceeded { allowed, wait_seconds: 1 });
-        }
-        callers.insert(affiliate.clone(), whole);
-        Ok(())
+        let allowed = format!("{DRY_BURST} trials without send at a go, and 20 a second after them");
+        Err(Exceeded { allowed, wait_seconds: 1 })
     }
 }
 
@@ -222,6 +212,6 @@ mod tests {
             let caller = Caller::Affiliate(format!("aff_{number}").parse().unwrap());
             assert_eq!(trials.take(&caller, at(number * 1_000)), Ok(()));
         }
-        assert!(trials.0.lock().unwrap().len() <= 1_024);
+        assert!(trials.0.len() <= 1_024);
     }
 }

@@ -12,14 +12,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracking_core::{caller::Owner, limit::Exceeded};
 
+use crate::buckets::Buckets;
+
 /// The bytes that a request costs beside those of its content: the reads and the message that it causes.
 pub(crate) const REQUEST_BYTES: usize = 4_096;
 /// The bytes with which a share fills in a second.
 const BYTES_PER_SECOND: i64 = 2 << 20;
 /// The bytes of a full share.
 const MAX_BYTES: i64 = 16 << 20;
-/// The number of owners that are remembered; beyond it those with a full share are forgotten.
-const MOST_OWNERS: usize = 1_024;
 /// The time for which requests to a rule are refused once its owner's share is empty: they are asked to come again then.
 const PAUSE: SignedDuration = SignedDuration::from_secs(1);
 /// The number of refused names that are remembered.
@@ -28,8 +28,7 @@ const MOST_REFUSED: usize = 1_024;
 /// The shares of owners.
 #[derive(Debug, Default)]
 pub(crate) struct CallbackShares {
-    /// For each owner the time at which its share is full again.
-    full: Mutex<HashMap<Owner, Timestamp>>,
+    owners: Buckets<Owner>,
     /// The rules and webhooks of owners whose share was empty, by their ids, and the time until which requests to them are refused.
     refused: Mutex<HashMap<String, Timestamp>>,
 }
@@ -40,16 +39,8 @@ impl CallbackShares {
     /// # Errors
     /// There are not so many in it.
     pub(crate) fn take(&self, owner: &Owner, bytes: usize, now: Timestamp) -> Result<(), Exceeded> {
-        let mut owners = self.full.lock().unwrap_or_else(PoisonError::into_inner);
-        if owners.len() >= MOST_OWNERS {
-            owners.retain(|_, full| *full > now);
-        }
-        let full = owners.get(owner).map_or(now, |full| *full.max(&now)) + filled_in(i64::try_from(bytes).unwrap_or(i64::MAX));
-        if full > now + filled_in(MAX_BYTES) {
-            return Err(exceeded());
-        }
-        owners.insert(owner.clone(), full);
-        Ok(())
+        let cost = filled_in(i64::try_from(bytes).unwrap_or(i64::MAX));
+        if self.owners.take(owner, cost, filled_in(MAX_BYTES), now) { Ok(()) } else { Err(exceeded()) }
     }
 
     /// Checks that requests to a rule or webhook of this id are not refused now.
